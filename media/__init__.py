@@ -1,0 +1,1 @@
+"""Drives, discs and packets. Knows nothing of UDF."""

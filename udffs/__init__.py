@@ -1,0 +1,1 @@
+"""udffs: a CD-R is a drive; packets and standard UDF underneath."""

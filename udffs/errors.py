@@ -1,0 +1,200 @@
+"""Everything that can go wrong above the drive, in words.
+
+One tree: the caller's fault, the disc's fault, our bug. (What goes wrong
+with a drive is a :class:`media.errors.MediaError`.) Each class's docstring is
+its message, with ``{name}`` fields taken from the keyword arguments; those
+with a POSIX meaning carry their ``errno``. The command line picks its exit
+code by class.
+"""
+
+from __future__ import annotations
+
+import errno
+import inspect
+from typing import Any
+
+
+class UdffsError(Exception):
+    """Something went wrong."""
+
+    errno: int = errno.EIO
+
+    def __init__(self, message: str = "", **fields: Any) -> None:
+        self.fields = fields
+        text = message or inspect.cleandoc(type(self).__doc__ or "").format(**fields)
+        super().__init__(" ".join(text.split()))
+
+
+class CallerError(UdffsError):
+    """The request cannot be carried out as it was made."""
+
+    errno = errno.EINVAL
+
+
+class DiscError(UdffsError):
+    """The disc does not hold what it should."""
+
+
+class InternalError(UdffsError):
+    """udffs made a mistake: {what}. Please report it."""
+
+
+# -- the caller's fault ------------------------------------------------------
+
+
+class NoSuchEntryError(CallerError):
+    """No such file or directory: {name}"""
+
+    errno = errno.ENOENT
+
+
+class EntryExistsError(CallerError):
+    """It exists already: {name}"""
+
+    errno = errno.EEXIST
+
+
+class NotADirectoryFault(CallerError):
+    """Not a directory: {name}"""
+
+    errno = errno.ENOTDIR
+
+
+class IsADirectoryFault(CallerError):
+    """It is a directory: {name}"""
+
+    errno = errno.EISDIR
+
+
+class DirectoryNotEmptyError(CallerError):
+    """The directory is not empty: {name}"""
+
+    errno = errno.ENOTEMPTY
+
+
+class NameTooLongError(CallerError):
+    """The name does not fit into the 254 bytes that UDF has for it: {name}"""
+
+    errno = errno.ENAMETOOLONG
+
+
+class InvalidNameError(CallerError):
+    """Not a possible file name: {name}"""
+
+    errno = errno.EINVAL
+
+
+class InvalidOperationError(CallerError):
+    """The operation makes no sense here: {what}"""
+
+    errno = errno.EINVAL
+
+
+class NotPermittedError(CallerError):
+    """Not permitted: {what}"""
+
+    errno = errno.EPERM
+
+
+class TooManyLinksError(CallerError):
+    """UDF counts at most 65,535 links: {name}"""
+
+    errno = errno.EMLINK
+
+
+class FileTooLargeError(CallerError):
+    """The file would be larger than the disc: {name}"""
+
+    errno = errno.EFBIG
+
+
+class BadHandleError(CallerError):
+    """No such open file: {handle}"""
+
+    errno = errno.EBADF
+
+
+class ReadOnlyError(CallerError):
+    """The volume is read-only: {why}"""
+
+    errno = errno.EROFS
+
+
+class NoSpaceError(CallerError):
+    """The disc is full: {needed} blocks are needed and {free} are free
+    (room for closing the disc is always kept back)."""
+
+    errno = errno.ENOSPC
+
+
+class LabelError(CallerError):
+    """The label does not fit: {why}"""
+
+
+class AlreadyFormattedError(CallerError):
+    """There is a volume on this disc already{label}; --force formats it
+    again, and what is on it will no longer be seen."""
+
+    errno = errno.EEXIST
+
+
+class AlreadyClosedError(CallerError):
+    """The disc is closed for good; nothing can be added to it."""
+
+    errno = errno.EROFS
+
+
+class MountPointError(CallerError):
+    """Cannot mount there: {why}"""
+
+
+class NotMountedError(CallerError):
+    """{name} is not mounted."""
+
+
+class AlreadyMountedError(CallerError):
+    """{drive} is mounted at {where} already."""
+
+    errno = errno.EBUSY
+
+
+class SettingsError(CallerError):
+    """The settings file {path} cannot be used: {why}"""
+
+
+class RecordingDisabledError(CallerError):
+    """Recording on {drive} is switched off in the settings ({path})."""
+
+    errno = errno.EROFS
+
+
+class MissingDependencyError(CallerError):
+    """{what} is missing: {how}"""
+
+
+# -- the disc's fault --------------------------------------------------------
+
+
+class BlankDiscError(DiscError):
+    """The disc is blank; `udffs format {drive}` prepares it."""
+
+
+class NotUdfError(DiscError):
+    """No UDF volume was found on this disc: {why}"""
+
+
+class DamagedError(DiscError):
+    """The disc is damaged: {what}"""
+
+
+class StructureError(DamagedError):
+    """A structure on the disc is not valid: {what}"""
+
+
+class UnsupportedError(DiscError):
+    """The disc uses something udffs does not know: {what}"""
+
+
+class SpoolMovedOnError(DiscError):
+    """There is unsaved data for this disc in {where}, but the disc has been
+    written to since; nothing was replayed and the data is kept there."""
