@@ -1,0 +1,1 @@
+"""What several tests share: other people's programs, what this machine can do."""
