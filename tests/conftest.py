@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import vm
 from support import machine
+from vm.kernel import get_kernel
 
 # A program of somebody else's, or the test is left out with a sentence.
 FindProgram = Callable[[str], Path]
+KernelVm = Callable[..., vm.Result]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,6 +69,18 @@ def shared_images() -> Path:
     if folder is None:
         pytest.skip("no discs of other programs here (../shared/images, or $UDFFS_IMAGES)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def kernel_vm() -> KernelVm:
+    """``vm.run``: a command as root under a real Linux kernel, some seconds a boot."""
+    if machine.find_program("qemu-system-x86_64") is None:
+        pytest.skip(machine.why_no_program("qemu-system-x86_64"))
+    try:
+        get_kernel()
+    except vm.VmUnavailable as why:
+        pytest.skip(f"no Linux kernel to check against: {why}")
+    return vm.run
 
 
 @pytest.fixture(scope="session")
