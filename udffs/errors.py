@@ -158,6 +158,28 @@ class AlreadyMountedError(CallerError):
     errno = errno.EBUSY
 
 
+class MountBusyError(CallerError):
+    """{where} is still in use{by}; nothing was unmounted."""
+
+    errno = errno.EBUSY
+
+
+class MountDiedError(InternalError):
+    """The process that served {drive} ended without a word{how}; what was
+    saved is on the disc or in the spool, and the next mount goes on from
+    there. Its log is {log}."""
+
+
+class RemoteError(UdffsError):
+    """{message}"""
+
+    def __init__(self, *, kind: str, message: str, code: int = errno.EIO) -> None:
+        #: name of the error's class in the process that serves the mount
+        self.kind = kind
+        self.errno = code
+        super().__init__(message)
+
+
 class SettingsError(CallerError):
     """The settings file {path} cannot be used: {why}"""
 
@@ -198,3 +220,12 @@ class UnsupportedError(DiscError):
 class SpoolMovedOnError(DiscError):
     """There is unsaved data for this disc in {where}, but the disc has been
     written to since; nothing was replayed and the data is kept there."""
+
+
+class DirectoryEntryError(StructureError):
+    """A directory is damaged at byte {offset}: {what}"""
+
+    @property
+    def offset(self) -> int:
+        """Bytes from the start of the directory's data."""
+        return int(self.fields["offset"])
