@@ -190,3 +190,9 @@ class DriveTimeoutError(DriveFailedError):
 
     errno = errno.ETIMEDOUT
     defaults = {"name": "The drive"}
+
+
+class DriveResetError(DriveFault):
+    """{name} was reset, and what was in its buffer is lost."""
+
+    defaults = {"name": "The drive"}

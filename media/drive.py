@@ -1,0 +1,582 @@
+"""One drive: what disc is in it, read, write, flush, close, load, eject, lock.
+
+Commands go out one at a time, whichever thread they come from, and errors are
+met as :mod:`media.reactions` has them. What remains reaches the caller as a
+:class:`media.errors.MediaError` with the sense code behind it.
+
+Addresses and counts are blocks of 2,048 bytes.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Callable
+from threading import RLock
+from typing import Any
+
+from media import errors
+from media.mmc import commands, features, pages, replies
+from media.mmc.bits import parse
+from media.mmc.sense import (
+    ILLEGAL_REQUEST,
+    NO_SENSE,
+    NOT_READY,
+    RECOVERED_ERROR,
+    UNIT_ATTENTION,
+    Sense,
+    decode,
+    words,
+)
+from media.reactions import Purpose, Reaction, Remedy, react
+from media.state import (
+    CD_BLOCKS_PER_KILOBYTE,
+    NO_DISC,
+    Configuration,
+    DiscState,
+    DriveInfo,
+    TocPoint,
+    Track,
+    configuration,
+    disc_state,
+    drive_info,
+    toc_points,
+    track,
+    with_speed,
+)
+from media.transport import BUSY, GOOD, Buffer, Transport
+
+BLOCK = 2048
+
+Progress = Callable[[float], None]
+Log = Callable[[str], None]
+
+#: Seconds a command may take before its answer is given up
+_TIMEOUT = 30.0
+_LONG_TIMEOUT = 120.0
+_CLOSE_TIMEOUT = 3600.0
+#: Seconds between two looks at a long operation
+_POLL = 0.3
+
+_READ10, _WRITE10 = 0x28, 0x2A
+_pack_read10 = commands.READ10_FAST.pack
+_pack_write10 = commands.WRITE10_FAST.pack
+
+
+class DriveEvent(enum.Enum):
+    """What a drive may have to tell (MMC-6 table 300)."""
+
+    EJECT_REQUEST = replies.EJECT_REQUEST
+    NEW_MEDIA = replies.NEW_MEDIA
+    MEDIA_REMOVAL = replies.MEDIA_REMOVAL
+
+
+class Drive:
+    """A drive behind a transport.
+
+    ``name`` is what the user calls it, ``sleep`` and ``log`` are how to wait
+    (seconds) and where to tell of what went wrong and was mended. ``doubts``
+    counts the moments at which the drive may have dropped what was in its
+    buffer; who has written and sees it grow must not trust that packet.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        name: str,
+        sleep: Callable[[float], None] = time.sleep,
+        log: Log | None = None,
+    ) -> None:
+        self.name = name
+        self.doubts = 0
+        self._transport = transport
+        self._sleep = sleep
+        self._log: Log = log or (lambda text: None)
+        self._lock = RLock()
+        self._locked = False
+        self._multi_session: int | None = None
+        self._speed: int | None = None
+        self._mending = False
+        self._chunk = max(1, transport.max_transfer // BLOCK)
+        self.info = self._probe()
+
+    # -- one command -----------------------------------------------------------
+
+    def _execute(
+        self, cdb: bytes, data_out: Buffer, read_length: int, timeout: float
+    ) -> tuple[bytes, Sense | None]:
+        """One command, once. Sense is None where it was carried out."""
+        status, data, raw = self._transport.execute(
+            cdb, data_out, read_length=read_length, timeout=timeout
+        )
+        if status == GOOD:
+            return data, None
+        if status == BUSY:
+            return data, Sense(NOT_READY, 0x04, 0x07)
+        found = decode(raw)
+        if found.key in (NO_SENSE, RECOVERED_ERROR) and not found.deferred:
+            self._log(f"{commands.name_of(cdb)}: the drive warns {found}")
+            return data, None
+        return data, found
+
+    def _command(
+        self,
+        cdb: bytes,
+        data_out: Buffer = b"",
+        *,
+        read_length: int = 0,
+        purpose: Purpose = Purpose.OTHER,
+        timeout: float = _TIMEOUT,
+    ) -> bytes:
+        """One command with all the remedies that the table of reactions knows."""
+        with self._lock:
+            data, found = self._execute(cdb, data_out, read_length, timeout)
+            if found is None:
+                return data
+            return self._mend(cdb, data_out, read_length, purpose, timeout, found)
+
+    def _mend(
+        self,
+        cdb: bytes,
+        data_out: Buffer,
+        read_length: int,
+        purpose: Purpose,
+        timeout: float,
+        found: Sense | None,
+    ) -> bytes:
+        """The slow way, taken when a command failed: remedies, then the command again."""
+        tries: dict[Reaction, int] = {}
+        data = b""
+        while found is not None:
+            reaction = self._reaction(found, purpose)
+            tries[reaction] = tries.get(reaction, 0) + 1
+            if reaction.remedy is not Remedy.WAIT:
+                self._log(f"{commands.name_of(cdb)}: the drive answers {found}")
+            self._apply(reaction)
+            if tries[reaction] > reaction.limit:
+                raise self._error(reaction.error, found, cdb)
+            data, found = self._execute(cdb, data_out, read_length, timeout)
+        return data
+
+    def _reaction(self, found: Sense, purpose: Purpose) -> Reaction:
+        """As the table says; an error of an earlier write is only noted by other commands."""
+        if found.deferred:
+            self.doubts += 1
+            if purpose not in Purpose.RECORDING:
+                return Reaction(Remedy.WAIT, 0.0, 5, errors.DriveFailedError)
+        return react(found, purpose)
+
+    def _apply(self, reaction: Reaction) -> None:
+        if reaction.remedy is Remedy.SYNCHRONIZE:
+            self.synchronize()
+        elif reaction.remedy is Remedy.RESEND_PAGE:
+            self._resend_page()
+        elif reaction.remedy is Remedy.SET_UP_AGAIN:
+            self.doubts += 1
+            self._set_up_again()
+        if reaction.delay:
+            self._sleep(reaction.delay)
+
+    def _error(self, kind: type[errors.MediaError], found: Sense, cdb: bytes) -> errors.MediaError:
+        """The error in words. Which block or address it is about, the caller adds."""
+        return kind(
+            sense=found.code,
+            name=self.name,
+            why=words(*found.code),
+            command=commands.name_of(cdb),
+            seconds=600,
+            block=-1 if found.information is None else found.information,
+            next_writable=-1,
+            blocks="any",
+            holder="another program",
+        )
+
+    def _resend_page(self) -> None:
+        if self._multi_session is not None and not self._mending:
+            self._mending = True
+            try:
+                self._select_write_parameters(self._multi_session)
+            finally:
+                self._mending = False
+
+    def _set_up_again(self) -> None:
+        """After a reset: lock, speed and page 05h as they were."""
+        if self._mending:
+            return
+        self._mending = True
+        try:
+            if self._locked:
+                self._prevent(True)
+            if self._speed is not None:
+                self._send_speed(self._speed)
+            if self._multi_session is not None:
+                self._select_write_parameters(self._multi_session)
+        finally:
+            self._mending = False
+
+    def _optional(self, cdb: bytes, read_length: int) -> bytes:
+        """A question that a drive or a disc may not be made for: empty if refused."""
+        try:
+            return self._command(cdb, read_length=read_length)
+        except (errors.CommandRefusedError, errors.WrongMediumError) as error:
+            self._log(f"{commands.name_of(cdb)}: {error}")
+            return b""
+
+    # -- the drive -------------------------------------------------------------
+
+    def _probe(self) -> DriveInfo:
+        self._swallow_attentions()
+        size = replies.InquiryData.sizeof()
+        inquiry = self._command(
+            commands.Inquiry.build({"allocation_length": size}), read_length=size
+        )
+        return drive_info(inquiry, self.configuration(), self._page(pages.CAPABILITIES))
+
+    def _swallow_attentions(self) -> None:
+        """The first word of a drive may be that it was switched on or has a new disc."""
+        for _ in range(5):
+            _, found = self._execute(commands.TestUnitReady.build({}), b"", 0, _TIMEOUT)
+            if found is None or found.key != UNIT_ATTENTION:
+                return
+
+    def configuration(self) -> Configuration:
+        """Features and the current profile; empty for a drive from before features."""
+        length = 0xFFF8
+        cdb = commands.GetConfiguration.build({"allocation_length": length})
+        return configuration(self._optional(cdb, length))
+
+    def _page(self, code: int, control: int = pages.CURRENT_VALUES) -> bytes:
+        """A mode page without what stands before it; empty if the drive has none."""
+        length = 0x100
+        cdb = commands.ModeSense10.build(
+            {
+                "disable_block_descriptors": 1,
+                "page_control": control,
+                "page_code": code,
+                "allocation_length": length,
+            }
+        )
+        reply = self._optional(cdb, length)
+        header = parse(pages.ModeHeader10, reply)
+        page = reply[pages.ModeHeader10.sizeof() + header.block_descriptor_length :]
+        length = parse(pages.PageHeader, page).page_length + pages.PageHeader.sizeof()
+        return page[:length] if page and parse(pages.PageHeader, page).page_code == code else b""
+
+    @property
+    def blocks_per_second(self) -> float | None:
+        """Blocks that a CD at the set write speed takes in a second; None if unknown."""
+        speed = self.info.write_speed or self.info.maximum_write_speed
+        return speed * CD_BLOCKS_PER_KILOBYTE if speed else None
+
+    @property
+    def buffer_size(self) -> int:
+        """Bytes of the drive's buffer, as far as it says so (READ BUFFER CAPACITY, page 2Ah)."""
+        size = replies.BufferCapacity.sizeof()
+        cdb = commands.ReadBufferCapacity.build({"allocation_length": size})
+        total: int = parse(replies.BufferCapacity, self._optional(cdb, size)).length_of_the_buffer
+        return total or self.info.buffer_size
+
+    def set_speed(self, kilobytes: int | None) -> None:
+        """Write speed in kB/s (176 is 1x of a CD), None for the fastest."""
+        self._speed = 0xFFFF if kilobytes is None else kilobytes
+        self._send_speed(self._speed)
+        self.info = with_speed(self.info, self._page(pages.CAPABILITIES))
+
+    def _send_speed(self, kilobytes: int) -> None:
+        self._command(commands.SetCdSpeed.build({"logical_unit_write_speed": kilobytes}))
+
+    def prevent_removal(self) -> None:
+        """Lock the disc in."""
+        self._prevent(True)
+        self._locked = True
+
+    def allow_removal(self) -> None:
+        self._locked = False
+        self._prevent(False)
+
+    def _prevent(self, prevent: bool) -> None:
+        self._command(commands.PreventAllowMediumRemoval.build({"prevent": int(prevent)}))
+
+    def load(self, progress: Progress | None = None) -> None:
+        """Pull the tray in and wait for the disc; NoMediumError if there is none."""
+        self._command(
+            commands.StartStopUnit.build({"load_eject": 1, "start": 1}), timeout=_LONG_TIMEOUT
+        )
+        self.wait_ready(progress)
+
+    def eject(self) -> None:
+        """Let the disc out. What was written must have been flushed."""
+        self.allow_removal()
+        self._multi_session = None
+        self._command(commands.StartStopUnit.build({"load_eject": 1}), timeout=_LONG_TIMEOUT)
+
+    def wait_ready(self, progress: Progress | None = None, limit: float = _CLOSE_TIMEOUT) -> None:
+        """Until a long operation or the loading of a disc is over.
+
+        ``progress`` is told from 0 to 1 where the drive says how far it is. Takes
+        notice of unit attentions, so a new disc is no error here. Raises
+        DriveTimeoutError after ``limit`` seconds, NoMediumError, or what the
+        operation ended with.
+        """
+        cdb = commands.TestUnitReady.build({})
+        waited, attentions = 0.0, 0
+        while True:
+            with self._lock:
+                _, found = self._execute(cdb, b"", 0, _TIMEOUT)
+                if found is None:
+                    return
+                if found.key == UNIT_ATTENTION and attentions < 5:
+                    attentions += 1
+                    self._take_attention(found)
+                    continue
+            if found.key != NOT_READY or found.asc != 0x04:
+                raise self._error(react(found, Purpose.OTHER).error, found, cdb)
+            if waited > limit:
+                raise self._error(errors.DriveTimeoutError, found, cdb)
+            if progress is not None and found.progress is not None:
+                progress(found.progress)
+            self._sleep(_POLL)
+            waited += _POLL
+
+    def _take_attention(self, found: Sense) -> None:
+        self.doubts += 1
+        if found.asc in (0x29, 0x2A):
+            self._set_up_again()
+
+    def events(self) -> list[DriveEvent]:
+        """What happened to the disc since the last call; empty if nothing did."""
+        size = replies.EventStatus.sizeof() + replies.MediaEvent.sizeof()
+        cdb = commands.GetEventStatusNotification.build(
+            {
+                "polled": 1,
+                "notification_class_request": replies.MEDIA_CLASS_BIT,
+                "allocation_length": size,
+            }
+        )
+        reply = self._optional(cdb, size)
+        header = parse(replies.EventStatus, reply)
+        if header.no_event_available or header.notification_class != replies.MEDIA_CLASS:
+            return []
+        event = parse(replies.MediaEvent, reply[replies.EventStatus.sizeof() :])
+        known = {kind.value: kind for kind in DriveEvent}
+        found = known.get(event.media_event_code)
+        return [] if found is None else [found]
+
+    # -- the disc --------------------------------------------------------------
+
+    def disc(self) -> DiscState:
+        """What disc is in the drive; "none" as its status where there is none."""
+        try:
+            size = replies.DiscInformation.sizeof()
+            cdb = commands.ReadDiscInformation.build({"allocation_length": size})
+            reply = self._command(cdb, read_length=size)
+        except errors.NoMediumError:
+            return NO_DISC
+        profile = self.configuration().profile
+        is_cd = profile in (features.CD_R, features.CD_RW)
+        return disc_state(reply, profile, self._toc(replies.ATIP_FORMAT) if is_cd else b"")
+
+    def _toc(self, form: int) -> bytes:
+        """READ TOC/PMA/ATIP as the drive answers; empty where the disc has none."""
+        length = 0x1000
+        cdb = commands.ReadTocPmaAtip.build({"format": form, "msf": 1, "allocation_length": length})
+        return self._optional(cdb, length)
+
+    def toc(self) -> list[TocPoint]:
+        """The full table of contents: tracks and lead-outs (point A2h) of all closed sessions."""
+        reply = self._toc(replies.FULL_TOC_FORMAT)
+        return toc_points(reply) if len(reply) >= replies.FullTocHeader.sizeof() else []
+
+    def track(self, number: int = replies.INVISIBLE_TRACK) -> Track:
+        """One track; FFh is the one that the next write goes to."""
+        size = replies.TrackInformation.sizeof()
+        cdb = commands.ReadTrackInformation.build(
+            {
+                "address_number_type": 1,
+                "logical_block_address_track_session_number": number,
+                "allocation_length": size,
+            }
+        )
+        return track(self._command(cdb, read_length=size))
+
+    def tracks(self, disc: DiscState | None = None) -> list[Track]:
+        """All tracks in order, the one still to be written included."""
+        disc = disc or self.disc()
+        if disc.status == "none":
+            return []
+        return [self.track(number) for number in range(disc.first_track, disc.last_track + 1)]
+
+    # -- reading ---------------------------------------------------------------
+
+    def read(self, block: int, count: int) -> bytes:
+        """``count`` blocks. Raises UnreadableBlockError with the first bad block."""
+        if count <= self._chunk:
+            return self._read(block, count)
+        parts = []
+        for start in range(block, block + count, self._chunk):
+            parts.append(self._read(start, min(self._chunk, block + count - start)))
+        return b"".join(parts)
+
+    def _read(self, block: int, count: int) -> bytes:
+        size = count * BLOCK
+        try:
+            data = self._command(
+                _pack_read10(_READ10, block, count), read_length=size, purpose=Purpose.READ
+            )
+        except errors.UnreadableBlockError as error:
+            bad = self._first_bad(block, count, error)
+            raise type(error)(block=bad, sense=error.sense) from None
+        if len(data) != size:
+            raise errors.DriveFailedError(
+                name=self.name, why=f"it sent {len(data)} bytes for {count} blocks"
+            )
+        return data
+
+    def _first_bad(self, block: int, count: int, error: errors.UnreadableBlockError) -> int:
+        """The drive's word for it if that makes sense, else halving."""
+        if block <= error.block < block + count:
+            return error.block
+        while count > 1:
+            half = count // 2
+            try:
+                self._command(
+                    _pack_read10(_READ10, block, half),
+                    read_length=half * BLOCK,
+                    purpose=Purpose.READ,
+                )
+                block, count = block + half, count - half
+            except errors.UnreadableBlockError:
+                count = half
+        return block
+
+    # -- writing ---------------------------------------------------------------
+
+    def set_up_writing(self, *, multi_session: int = pages.APPENDABLE) -> None:
+        """Mode page 05h for packets of variable size on a CD; ends an open packet.
+
+        ``multi_session`` says what closing the session will do: APPENDABLE or FINAL.
+        """
+        self._select_write_parameters(multi_session)
+        self._multi_session = multi_session
+
+    def _select_write_parameters(self, multi_session: int) -> None:
+        try:
+            self._send_write_parameters(pages.CURRENT_VALUES, multi_session)
+        except errors.CommandRefusedError as error:
+            self._log(f"{error}; trying again from the drive's default values")
+            self._send_write_parameters(pages.DEFAULT_VALUES, multi_session)
+
+    def _send_write_parameters(self, control: int, multi_session: int) -> None:
+        page = self._page(pages.WRITE_PARAMETERS, control)
+        if not page:
+            raise errors.RecordingRefused(name=self.name, why="it is no burner")
+        data = pages.ModeHeader10.build({}) + variable_packets(page, multi_session)
+        self._command(commands.ModeSelect10.build({"parameter_list_length": len(data)}), data)
+
+    def calibrate(self) -> None:
+        """SEND OPC INFORMATION. A disc has room for about 100 of these and drives do
+        it by themselves: not for every mount, let alone every packet. Raises
+        CalibrationError; a drive that does not know the command is content."""
+        cdb = commands.SendOpcInformation.build({"do_opc": 1})
+        try:
+            self._command(cdb, timeout=_LONG_TIMEOUT)
+        except errors.CommandRefusedError as error:
+            self._log(str(error))
+
+    def write(self, block: int, data: Buffer) -> None:
+        """Write whole blocks where the drive expects them; the first opens a packet.
+
+        Raises AddressMovedError or PacketLostError (without a next writable address:
+        the store asks for it), DriveResetError, MediumFullError, CalibrationError ...
+        """
+        view = memoryview(data)
+        step = self._chunk * BLOCK
+        for offset in range(0, len(view), step):
+            piece = view[offset : offset + step]
+            count = len(piece) // BLOCK
+            cdb = _pack_write10(_WRITE10, block, count)
+            self._command(cdb, piece, purpose=Purpose.WRITE, timeout=_LONG_TIMEOUT)
+            block += count
+
+    def synchronize(self) -> None:
+        """SYNCHRONIZE CACHE: what was written is on the disc, and the packet is over."""
+        self._command(
+            commands.SynchronizeCache.build({}), purpose=Purpose.FLUSH, timeout=_LONG_TIMEOUT
+        )
+
+    def close_track(self, number: int, progress: Progress | None = None) -> None:
+        self._close(1, number, progress)
+
+    def close_session(self, progress: Progress | None = None) -> None:
+        """Lead-in and lead-out; a next session as :meth:`set_up_writing` was told."""
+        self._close(2, 0, progress)
+
+    def _close(self, function: int, number: int, progress: Progress | None) -> None:
+        fields = {"immed": 1, "close_function": function, "logical_track_number": number}
+        self._long_operation(commands.CloseTrackSession, fields, progress)
+
+    def repair_track(self, number: int, progress: Progress | None = None) -> None:
+        """REPAIR TRACK: end a packet that a power cut has torn."""
+        fields = {"immed": 1, "logical_track_number": number}
+        self._long_operation(commands.RepairTrack, fields, progress)
+
+    def _long_operation(
+        self, command: Any, fields: dict[str, int], progress: Progress | None
+    ) -> None:
+        """Sent to go on by itself, or for a drive that cannot do that, to be waited for."""
+        try:
+            self._command(command.build(fields), purpose=Purpose.FLUSH)
+        except errors.CommandRefusedError as error:
+            if error.sense is None or error.sense[:2] != (ILLEGAL_REQUEST, 0x24):
+                raise
+            cdb = command.build({**fields, "immed": 0})
+            self._command(cdb, purpose=Purpose.FLUSH, timeout=_CLOSE_TIMEOUT)
+        self.wait_ready(progress)
+
+    # -- the end ---------------------------------------------------------------
+
+    def pause(self, seconds: float) -> None:
+        """Wait in the way this drive waits."""
+        self._sleep(seconds)
+
+    def close(self) -> None:
+        """Let go of the drive; unlocks it if it was locked here."""
+        try:
+            if self._locked:
+                self.allow_removal()
+        except errors.MediaError as error:
+            self._log(str(error))
+        finally:
+            self._transport.close()
+
+
+def variable_packets(page: bytes, multi_session: int) -> bytes:
+    """Mode page 05h made to say: packets of variable size, Mode 1 (MMC-6 7.5).
+
+    What the standard does not define is kept as the drive has it, except that
+    reserved bits are cleared, which strict drives insist on.
+    """
+    layout = pages.WriteParameters
+    fields: dict[str, Any] = {
+        name: value
+        for name, value in parse(layout, page).items()
+        if isinstance(name, str) and not name.startswith(("_", "reserved"))
+    }
+    fields.update(
+        parameters_savable=0,
+        buffer_underrun_free=0,
+        link_size_valid=0,
+        test_write=0,
+        write_type=pages.PACKET,
+        multi_session=multi_session,
+        fixed_packet=0,
+        copy=0,
+        track_mode=pages.DATA_INCREMENTAL,
+        data_block_type=pages.MODE_1,
+        link_size=0,
+        session_format=0,
+        packet_size=0,
+    )
+    built: bytes = layout.build(fields)
+    return built[: len(page)] + page[len(built) :]

@@ -1,0 +1,263 @@
+"""What a drive says about itself and its disc, as plain values.
+
+Pure: each function turns replies into one of the dataclasses. Addresses and
+sizes count blocks of 2,048 bytes unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from media.mmc import features, pages, replies
+from media.mmc.address import from_msf
+from media.mmc.bits import parse
+
+#: Blocks of 2,048 bytes that a CD at 1x passes in a second (176.4 kB/s of 2,352-byte sectors)
+CD_BLOCKS_PER_KILOBYTE = 75 / 176.4
+
+STATUS = {
+    replies.DISC_BLANK: "blank",
+    replies.DISC_APPENDABLE: "appendable",
+    replies.DISC_COMPLETE: "complete",
+    replies.DISC_OTHER: "other",
+}
+SESSION_STATE = {
+    replies.SESSION_EMPTY: "empty",
+    replies.SESSION_INCOMPLETE: "incomplete",
+    replies.SESSION_DAMAGED: "damaged",
+    replies.SESSION_COMPLETE: "complete",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DriveInfo:
+    """One drive. ``buffer_size`` in bytes, speeds in kB/s (1,000 bytes; 1x of a CD is 176).
+
+    ``link_sizes`` are the blocks between two packets that the drive can leave.
+    """
+
+    vendor: str
+    product: str
+    revision: str
+    serial: str = ""
+    buffer_size: int = 0
+    writes_cd_r: bool = False
+    writes_cd_rw: bool = False
+    write_speed: int = 0
+    maximum_write_speed: int = 0
+    features: frozenset[int] = frozenset()
+    link_sizes: tuple[int, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return " ".join(filter(None, (self.vendor, self.product, self.revision)))
+
+
+@dataclass(frozen=True, slots=True)
+class DiscState:
+    """What disc is in the drive and how far it is written.
+
+    ``status`` is "none" (no disc), "blank", "appendable", "complete" or "other";
+    ``last_session_state`` "empty", "incomplete", "damaged" or "complete".
+    ``sessions`` counts an open or empty last one too. ``last_possible_lead_out``
+    is a block, None where the drive does not say.
+    """
+
+    profile: int
+    status: str
+    last_session_state: str = "empty"
+    erasable: bool = False
+    sessions: int = 0
+    first_track: int = 0
+    first_track_in_last_session: int = 0
+    last_track: int = 0
+    background_format_status: int = 0
+    last_possible_lead_out: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind of disc in the words printed on it: "CD-R"."""
+        return features.PROFILE_NAMES.get(self.profile, f"unknown disc {self.profile:04X}h")
+
+
+NO_DISC = DiscState(features.NO_PROFILE, "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One track, or the invisible one that the next write goes to.
+
+    ``next_writable`` and ``last_recorded`` are None where the drive says they
+    do not hold; ``size`` and ``free`` count blocks, ``packet_size`` is 0 for
+    packets of variable size.
+    """
+
+    number: int
+    session: int
+    start: int
+    size: int
+    free: int
+    next_writable: int | None
+    last_recorded: int | None
+    packet_size: int = 0
+    damaged: bool = False
+    reserved: bool = False
+    blank: bool = False
+    packets: bool = False
+
+    @property
+    def end(self) -> int:
+        """The last block of the track."""
+        return self.start + self.size - 1
+
+
+@dataclass(frozen=True, slots=True)
+class TocPoint:
+    """One entry of the full table of contents: a track's start, or a session's lead-out."""
+
+    session: int
+    point: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The answer to GET CONFIGURATION: profile, and data of each feature by its code."""
+
+    profile: int = features.NO_PROFILE
+    data: dict[int, bytes] = field(default_factory=dict)
+    current: frozenset[int] = frozenset()
+
+
+def configuration(reply: bytes) -> Configuration:
+    """Features in the reply of GET CONFIGURATION; one that is cut off is left out.
+
+    The additional length is taken as it is: some drives' is no multiple of four.
+    """
+    header = parse(features.FeatureHeader, reply)
+    data: dict[int, bytes] = {}
+    current: set[int] = set()
+    for found, body in _feature_descriptors(reply):
+        data[found.feature_code] = body
+        if found.current:
+            current.add(found.feature_code)
+    return Configuration(header.current_profile, data, frozenset(current))
+
+
+def _feature_descriptors(reply: bytes) -> Iterator[tuple[Any, bytes]]:
+    rest = reply[features.FeatureHeader.sizeof() :]
+    size = features.FeatureDescriptorHeader.sizeof()
+    while len(rest) >= size:
+        header = parse(features.FeatureDescriptorHeader, rest)
+        body = rest[size : size + header.additional_length]
+        if len(body) < header.additional_length:
+            return
+        yield header, body
+        rest = rest[size + len(body) :]
+
+
+def link_sizes(feature_data: bytes) -> tuple[int, ...]:
+    """The link sizes (blocks) in the data of feature 21h."""
+    layout = features.IncrementalStreamingWritableData
+    count = parse(layout, feature_data).number_of_link_sizes
+    return tuple(feature_data[layout.sizeof() :][:count])
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("ascii", "replace").strip(" \0")
+
+
+def drive_info(inquiry: bytes, config: Configuration, capabilities: bytes) -> DriveInfo:
+    """From INQUIRY, GET CONFIGURATION and mode page 2Ah (any of them may be empty)."""
+    names = parse(replies.InquiryData, inquiry)
+    page = parse(pages.Capabilities, capabilities)
+    return DriveInfo(
+        vendor=_text(names.vendor_identification),
+        product=_text(names.product_identification),
+        revision=_text(names.product_revision_level),
+        serial=_text(config.data.get(features.DRIVE_SERIAL_NUMBER, b"")),
+        buffer_size=page.buffer_size_supported * 1024,
+        writes_cd_r=bool(page.cd_r_write),
+        writes_cd_rw=bool(page.cd_rw_write),
+        write_speed=_write_speed(page),
+        maximum_write_speed=page.maximum_write_speed_supported,
+        features=frozenset(config.data),
+        link_sizes=link_sizes(config.data.get(features.INCREMENTAL_STREAMING_WRITABLE, b"")),
+    )
+
+
+def _write_speed(page: Any) -> int:
+    return int(page.current_write_speed_selected or page.current_write_speed_selected_obsolete)
+
+
+def with_speed(info: DriveInfo, capabilities: bytes) -> DriveInfo:
+    """The same drive after a change of speed, from mode page 2Ah."""
+    return replace(info, write_speed=_write_speed(parse(pages.Capabilities, capabilities)))
+
+
+def disc_state(reply: bytes, profile: int, atip: bytes = b"") -> DiscState:
+    """From READ DISC INFORMATION and, on a CD, ATIP (empty where there is none).
+
+    Some drives call a CD-R rewritable: what is pressed into its groove decides.
+    """
+    info = parse(replies.DiscInformation, reply)
+    lead_out = None
+    if profile in (features.CD_R, features.CD_RW):
+        if len(atip) >= replies.TocHeader.sizeof() + 4:
+            profile = features.CD_RW if parse(replies.Atip, atip).disc_type else features.CD_R
+        lead_out = cd_capacity(atip)
+    return DiscState(
+        profile=profile,
+        status=STATUS[info.disc_status],
+        last_session_state=SESSION_STATE[info.state_of_last_session],
+        erasable=bool(info.erasable) and profile != features.CD_R,
+        sessions=info.number_of_sessions_msb << 8 | info.number_of_sessions_lsb,
+        first_track=info.number_of_first_track_on_disc,
+        first_track_in_last_session=info.first_track_number_in_last_session_msb << 8
+        | info.first_track_number_in_last_session_lsb,
+        last_track=info.last_track_number_in_last_session_msb << 8
+        | info.last_track_number_in_last_session_lsb,
+        background_format_status=info.background_format_status,
+        last_possible_lead_out=lead_out,
+    )
+
+
+def cd_capacity(atip: bytes) -> int | None:
+    """The last possible start of the lead-out, as a block, from an ATIP reply."""
+    if not atip:
+        return None
+    fields = parse(replies.Atip, atip)
+    block = from_msf(fields.lead_out_minute, fields.lead_out_second, fields.lead_out_frame)
+    return block if block > 0 else None
+
+
+def track(reply: bytes) -> Track:
+    """From READ TRACK INFORMATION. A negative next writable address is none."""
+    info = parse(replies.TrackInformation, reply)
+    next_valid = info.next_writable_address_valid and info.next_writable_address >= 0
+    return Track(
+        number=info.logical_track_number_msb << 8 | info.logical_track_number_lsb,
+        session=info.session_number_msb << 8 | info.session_number_lsb,
+        start=info.logical_track_start_address,
+        size=info.logical_track_size,
+        free=info.free_blocks,
+        next_writable=info.next_writable_address if next_valid else None,
+        last_recorded=info.last_recorded_address if info.last_recorded_address_valid else None,
+        packet_size=info.fixed_packet_size if info.fixed_packet else 0,
+        damaged=bool(info.damage),
+        reserved=bool(info.reserved_track),
+        blank=bool(info.blank),
+        packets=bool(info.packet),
+    )
+
+
+def toc_points(reply: bytes) -> list[TocPoint]:
+    """Tracks and lead-outs (point A2h) in a full table of contents, as blocks."""
+    points = []
+    for entry in replies.FullToc.parse(reply).entries:
+        if entry.point < 100 or entry.point == 0xA2:
+            start = from_msf(entry.p_minute, entry.p_second, entry.p_frame)
+            points.append(TocPoint(entry.session_number, entry.point, start))
+    return points
