@@ -24,7 +24,12 @@ from udffs.ondisc.basic import (
     Timestamp,
 )
 from udffs.ondisc.derive import derive
-from udffs.ondisc.ecma167_4 import ExtendedFileEntry, FileEntry, FileIdentifierDescriptor
+from udffs.ondisc.ecma167_4 import (
+    AllocationExtentDescriptor,
+    ExtendedFileEntry,
+    FileEntry,
+    FileIdentifierDescriptor,
+)
 from udffs.ondisc.modes import ICB_ALLOCATION_MASK
 from udffs.ondisc.osta import implementation_id
 from udffs.ondisc.times import pack_time, parse_time
@@ -35,14 +40,17 @@ __all__ = [
     "ALLOCATION_SHORT",
     "FILE_ENTRY_SIZE",
     "MAX_EMBEDDED",
+    "MAX_EXTENT_DESCRIPTORS",
     "FidFields",
     "FileEntryFields",
+    "build_allocation_extent",
     "build_fid",
     "build_file_entry",
     "fid_size",
     "iter_fids",
     "pack_long_ads",
     "pack_short_ads",
+    "parse_allocation_extent",
     "parse_file_entry",
     "unpack_long_ads",
     "unpack_short_ads",
@@ -511,3 +519,49 @@ def unpack_short_ads(data: bytes) -> list[tuple[int, int, int]]:
     if len(data) % _SHORT.size:
         raise StructureError(what="its allocation descriptors are cut off")
     return [(raw & MAX_EXTENT_LENGTH, raw >> 30, block) for raw, block in _SHORT.iter_unpack(data)]
+
+
+# -- allocation extent descriptors (4/14.5, UDF 2.3.11) ------------------------
+
+_EXTENT = derive(AllocationExtentDescriptor)
+_EXTENT_LENGTH = _EXTENT.picker("length_of_allocation_descriptors")
+
+MAX_EXTENT_DESCRIPTORS = BLOCK_SIZE - _EXTENT.size
+"""Bytes of allocation descriptors that one block holds behind its own head: 2,024."""
+
+
+def build_allocation_extent(
+    *, location: int, version: int, allocation: bytes, previous: int = 0
+) -> bytes:
+    """One block with an allocation extent descriptor, zeros behind it.
+
+    `location` and `previous` are blocks of the physical partition; previous
+    is left zero by every writer (UDF 2.3.11 makes it optional).
+    """
+    data = tags.seal(
+        AllocationExtentDescriptor,
+        {
+            "previous_allocation_extent_location": previous,
+            "length_of_allocation_descriptors": len(allocation),
+            "allocation_descriptors": allocation,
+        },
+        location=location,
+        version=version,
+    )
+    if len(data) > BLOCK_SIZE:
+        raise InternalError(what=f"{len(allocation)} bytes do not fit an allocation extent")
+    return data.ljust(BLOCK_SIZE, b"\0")
+
+
+def parse_allocation_extent(block: bytes, location: int | None) -> bytes:
+    """The allocation descriptors of an allocation extent descriptor.
+
+    Raises StructureError.
+    """
+    tags.check(block, location=location, identifier=TagIdentifier.ALLOCATION_EXTENT)
+    if len(block) < _EXTENT.size:
+        raise StructureError(what="an allocation extent is cut off")
+    end = _EXTENT.size + int(_EXTENT_LENGTH(_EXTENT.unpack_from(block)))
+    if end > len(block):
+        raise StructureError(what="an allocation extent is longer than its block")
+    return bytes(block[_EXTENT.size : end])

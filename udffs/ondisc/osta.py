@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from construct import Bytes, Int8ul, Int16ul, Int32ul, Struct, this
+from construct import Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Struct, this
 
 from udffs.ondisc.basic import (
     OSTA_CHARSET,
@@ -15,6 +15,7 @@ from udffs.ondisc.basic import (
     number,
     zeros,
 )
+from udffs.ondisc.text import LABEL_SIZE, encode_dstring
 
 # -- entity identifiers (UDF 2.1.5) --------------------------------------------
 
@@ -24,6 +25,7 @@ VIRTUAL_PARTITION = b"*UDF Virtual Partition"
 SPARABLE_PARTITION = b"*UDF Sparable Partition"
 METADATA_PARTITION = b"*UDF Metadata Partition"
 VIRTUAL_ALLOCATION_TABLE = b"*UDF Virtual Alloc Tbl"
+VAT_EXTENSION = b"*UDF VAT LVExtension"
 SPARING_TABLE = b"*UDF Sparing Table"
 IMPLEMENTATION = b"*udffs"
 """Who writes: our own developer id (UDF 2.1.5.2)."""
@@ -197,6 +199,43 @@ Vat200Header = Struct(
     "reserved" / zeros(2),
 )
 """152 bytes before the implementation use and the entries (UDF 2.01, 2.2.10)."""
+
+VatExtension = Struct(
+    "header_checksum" / Int16ul,
+    "verification" / Int64ul,
+    "number_of_files" / Int32ul,
+    "number_of_directories" / Int32ul,
+    "logical_volume_identifier" / Bytes(128),
+)
+"""146 bytes, the use of the "*UDF VAT LVExtension" extended attribute that a VAT of
+1.50 may carry; verification repeats the ICB's unique id (UDF 1.50, 3.3.4.5.1.3)."""
+
+
+def build_vat_tail(*, previous: int) -> bytes:
+    """What stands behind the entries of a VAT of UDF 1.50; `previous` is a block
+    of the physical partition, UNUSED_ENTRY for none."""
+    return bytes(Vat150Tail.build({"previous_vat_icb_location": previous}))
+
+
+def build_vat_header(
+    *, label: str, previous: int, files: int, directories: int, revision: int
+) -> bytes:
+    """What stands before the entries of a VAT of UDF 2.00 and later: 152 bytes,
+    no implementation use. Raises LabelError."""
+    return bytes(
+        Vat200Header.build(
+            {
+                "logical_volume_identifier": encode_dstring(label, LABEL_SIZE),
+                "previous_vat_icb_location": previous,
+                "number_of_files": files,
+                "number_of_directories": directories,
+                "minimum_udf_read_revision": revision,
+                "minimum_udf_write_revision": revision,
+                "maximum_udf_write_revision": revision,
+            }
+        )
+    )
+
 
 # -- sparing table (UDF 2.2.12) ------------------------------------------------
 

@@ -1,0 +1,130 @@
+"""What reading a volume yields: plain values, no I/O."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+BLOCK = 2048
+"""Bytes of a block."""
+
+HOLE = -1
+"""The block of a run that is not recorded and reads as zeros."""
+
+
+class Run(NamedTuple):
+    """A piece of a file that lies in one piece on the disc."""
+
+    offset: int
+    """Bytes from the start of the file, a multiple of 2,048."""
+    block: int
+    """Absolute block of the disc, HOLE for zeros."""
+    length: int
+    """Bytes; a multiple of 2,048 but for the file's last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inode:
+    """A file, directory or other object, as its ICB says (ECMA-167 4/14.9)."""
+
+    key: int
+    """partition reference << 32 | logical block of its ICB."""
+    file_type: int
+    mode: int
+    """POSIX, with the S_IFMT bits."""
+    uid: int
+    gid: int
+    links: int
+    """The file link count as it stands on the disc."""
+    size: int
+    atime: int
+    mtime: int
+    ctime: int
+    unique_id: int
+    device: int
+    """As os.makedev, 0 for what is no device."""
+    data: bytes | None
+    """The content, if it is embedded in the ICB."""
+    runs: tuple[Run, ...]
+    extended_attributes: bytes
+    blocks_recorded: int
+
+
+class DirectoryEntry(NamedTuple):
+    """A name in a directory; offset and length in bytes of the directory's data."""
+
+    name: str
+    key: int
+    is_directory: bool
+    hidden: bool
+    unique_id: int
+    offset: int
+    length: int
+
+
+@dataclass(slots=True)
+class Vat:
+    """A virtual allocation table (UDF 2.2.11)."""
+
+    entries: array[int]
+    """Block of the physical partition for each virtual block, 0xFFFFFFFF unused."""
+    location: int
+    """Absolute block of its ICB."""
+    previous: int
+    """Block of the physical partition of the VAT ICB before, 0xFFFFFFFF for none."""
+    files: int
+    """-1 if it does not say (UDF 1.50)."""
+    directories: int
+    """-1 if it does not say (UDF 1.50)."""
+    layout: int
+    """150 or 200."""
+    label: str
+    """"" if it does not say (UDF 1.50)."""
+    runs: tuple[Run, ...]
+    """Where the table lies; empty while it is embedded in its ICB."""
+    size: int
+    """Bytes of the table, header or tail among them."""
+    header_size: int
+    """Bytes before the first entry."""
+    time: int
+    """Epoch nanoseconds of its ICB's modification."""
+    next_unique_id: int
+    minimum_read_revision: int = 0
+    minimum_write_revision: int = 0
+    maximum_write_revision: int = 0
+
+    @property
+    def embedded(self) -> bool:
+        """True if the table is in its ICB."""
+        return not self.runs
+
+
+class HistoryEntry(NamedTuple):
+    """A commit of the past: a VAT that was once the last one."""
+
+    location: int
+    """Absolute block of its ICB: give it to open_volume as `vat_location`."""
+    time: int
+    """Epoch nanoseconds."""
+    files: int
+    """-1 if not known."""
+    directories: int
+    """-1 if not known."""
+
+
+@dataclass(slots=True)
+class Integrity:
+    """What the logical volume integrity descriptor says (ECMA-167 3/10.10)."""
+
+    location: int
+    """Absolute block."""
+    is_open: bool
+    next_unique_id: int
+    files: int
+    directories: int
+    minimum_read_revision: int
+    minimum_write_revision: int
+    maximum_write_revision: int
+    free_blocks: tuple[int, ...] = field(default=())
+    """For each partition, 0xFFFFFFFF if not known."""
