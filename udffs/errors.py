@@ -148,6 +148,12 @@ class MountPointError(CallerError):
     """Cannot mount there: {why}"""
 
 
+class PlaceTakenError(CallerError):
+    """Something else is mounted at {where} already."""
+
+    errno = errno.EBUSY
+
+
 class NotMountedError(CallerError):
     """{name} is not mounted."""
 
