@@ -12,23 +12,14 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Callable
-from threading import RLock
 from typing import Any
 
 from media import errors
+from media.channel import Channel, Log
 from media.mmc import commands, features, pages, replies
 from media.mmc.bits import parse
-from media.mmc.sense import (
-    ILLEGAL_REQUEST,
-    NO_SENSE,
-    NOT_READY,
-    RECOVERED_ERROR,
-    UNIT_ATTENTION,
-    Sense,
-    decode,
-    words,
-)
-from media.reactions import Purpose, Reaction, Remedy, react
+from media.mmc.sense import ILLEGAL_REQUEST, NOT_READY, UNIT_ATTENTION
+from media.reactions import Purpose, Remedy, react
 from media.state import (
     CD_BLOCKS_PER_KILOBYTE,
     NO_DISC,
@@ -44,15 +35,13 @@ from media.state import (
     track,
     with_speed,
 )
-from media.transport import BUSY, GOOD, Buffer, Transport
+from media.transport import Buffer, Transport
 
 BLOCK = 2048
 
 Progress = Callable[[float], None]
-Log = Callable[[str], None]
 
-#: Seconds a command may take before its answer is given up
-_TIMEOUT = 30.0
+#: Seconds a command may take that moves the laser or the tray before it answers
 _LONG_TIMEOUT = 120.0
 _CLOSE_TIMEOUT = 3600.0
 #: Seconds between two looks at a long operation
@@ -89,154 +78,61 @@ class Drive:
         log: Log | None = None,
     ) -> None:
         self.name = name
-        self.doubts = 0
-        self._transport = transport
-        self._sleep = sleep
-        self._log: Log = log or (lambda text: None)
-        self._lock = RLock()
+        self.log: Log = log or (lambda text: None)
+        self._channel = Channel(transport, name, sleep, self.log, self._apply)
+        self._send = self._channel.command
         self._locked = False
         self._multi_session: int | None = None
         self._speed: int | None = None
-        self._mending = False
         self._chunk = max(1, transport.max_transfer // BLOCK)
         self.info = self._probe()
 
-    # -- one command -----------------------------------------------------------
-
-    def _execute(
-        self, cdb: bytes, data_out: Buffer, read_length: int, timeout: float
-    ) -> tuple[bytes, Sense | None]:
-        """One command, once. Sense is None where it was carried out."""
-        status, data, raw = self._transport.execute(
-            cdb, data_out, read_length=read_length, timeout=timeout
-        )
-        if status == GOOD:
-            return data, None
-        if status == BUSY:
-            return data, Sense(NOT_READY, 0x04, 0x07)
-        found = decode(raw)
-        if found.key in (NO_SENSE, RECOVERED_ERROR) and not found.deferred:
-            self._log(f"{commands.name_of(cdb)}: the drive warns {found}")
-            return data, None
-        return data, found
-
-    def _command(
-        self,
-        cdb: bytes,
-        data_out: Buffer = b"",
-        *,
-        read_length: int = 0,
-        purpose: Purpose = Purpose.OTHER,
-        timeout: float = _TIMEOUT,
-    ) -> bytes:
-        """One command with all the remedies that the table of reactions knows."""
-        with self._lock:
-            data, found = self._execute(cdb, data_out, read_length, timeout)
-            if found is None:
-                return data
-            return self._mend(cdb, data_out, read_length, purpose, timeout, found)
-
-    def _mend(
-        self,
-        cdb: bytes,
-        data_out: Buffer,
-        read_length: int,
-        purpose: Purpose,
-        timeout: float,
-        found: Sense | None,
-    ) -> bytes:
-        """The slow way, taken when a command failed: remedies, then the command again."""
-        tries: dict[Reaction, int] = {}
-        data = b""
-        while found is not None:
-            reaction = self._reaction(found, purpose)
-            tries[reaction] = tries.get(reaction, 0) + 1
-            if reaction.remedy is not Remedy.WAIT:
-                self._log(f"{commands.name_of(cdb)}: the drive answers {found}")
-            self._apply(reaction)
-            if tries[reaction] > reaction.limit:
-                raise self._error(reaction.error, found, cdb)
-            data, found = self._execute(cdb, data_out, read_length, timeout)
-        return data
-
-    def _reaction(self, found: Sense, purpose: Purpose) -> Reaction:
-        """As the table says; an error of an earlier write is only noted by other commands."""
-        if found.deferred:
-            self.doubts += 1
-            if purpose not in Purpose.RECORDING:
-                return Reaction(Remedy.WAIT, 0.0, 5, errors.DriveFailedError)
-        return react(found, purpose)
-
-    def _apply(self, reaction: Reaction) -> None:
-        if reaction.remedy is Remedy.SYNCHRONIZE:
+    def _apply(self, remedy: Remedy) -> None:
+        """What the channel asks for when a command failed."""
+        if remedy is Remedy.SYNCHRONIZE:
             self.synchronize()
-        elif reaction.remedy is Remedy.RESEND_PAGE:
+        elif remedy is Remedy.RESEND_PAGE:
             self._resend_page()
-        elif reaction.remedy is Remedy.SET_UP_AGAIN:
-            self.doubts += 1
+        elif remedy is Remedy.SET_UP_AGAIN:
             self._set_up_again()
-        if reaction.delay:
-            self._sleep(reaction.delay)
-
-    def _error(self, kind: type[errors.MediaError], found: Sense, cdb: bytes) -> errors.MediaError:
-        """The error in words. Which block or address it is about, the caller adds."""
-        return kind(
-            sense=found.code,
-            name=self.name,
-            why=words(*found.code),
-            command=commands.name_of(cdb),
-            seconds=600,
-            block=-1 if found.information is None else found.information,
-            next_writable=-1,
-            blocks="any",
-            holder="another program",
-        )
 
     def _resend_page(self) -> None:
-        if self._multi_session is not None and not self._mending:
-            self._mending = True
-            try:
-                self._select_write_parameters(self._multi_session)
-            finally:
-                self._mending = False
+        if self._multi_session is not None:
+            self._select_write_parameters(self._multi_session)
 
     def _set_up_again(self) -> None:
         """After a reset: lock, speed and page 05h as they were."""
-        if self._mending:
-            return
-        self._mending = True
-        try:
-            if self._locked:
-                self._prevent(True)
-            if self._speed is not None:
-                self._send_speed(self._speed)
-            if self._multi_session is not None:
-                self._select_write_parameters(self._multi_session)
-        finally:
-            self._mending = False
+        if self._locked:
+            self._prevent(True)
+        if self._speed is not None:
+            self._send_speed(self._speed)
+        self._resend_page()
 
     def _optional(self, cdb: bytes, read_length: int) -> bytes:
         """A question that a drive or a disc may not be made for: empty if refused."""
         try:
-            return self._command(cdb, read_length=read_length)
+            return self._send(cdb, read_length=read_length)
         except (errors.CommandRefusedError, errors.WrongMediumError) as error:
-            self._log(f"{commands.name_of(cdb)}: {error}")
+            self.log(f"{commands.name_of(cdb)}: {error}")
             return b""
+
+    @property
+    def doubts(self) -> int:
+        """How often the drive may have dropped its buffer; see :class:`Drive`."""
+        return self._channel.doubts
 
     # -- the drive -------------------------------------------------------------
 
     def _probe(self) -> DriveInfo:
         self._swallow_attentions()
         size = replies.InquiryData.sizeof()
-        inquiry = self._command(
-            commands.Inquiry.build({"allocation_length": size}), read_length=size
-        )
+        inquiry = self._send(commands.Inquiry.build({"allocation_length": size}), read_length=size)
         return drive_info(inquiry, self.configuration(), self._page(pages.CAPABILITIES))
 
     def _swallow_attentions(self) -> None:
         """The first word of a drive may be that it was switched on or has a new disc."""
         for _ in range(5):
-            _, found = self._execute(commands.TestUnitReady.build({}), b"", 0, _TIMEOUT)
+            _, found = self._channel.once(commands.TestUnitReady.build({}))
             if found is None or found.key != UNIT_ATTENTION:
                 return
 
@@ -284,7 +180,7 @@ class Drive:
         self.info = with_speed(self.info, self._page(pages.CAPABILITIES))
 
     def _send_speed(self, kilobytes: int) -> None:
-        self._command(commands.SetCdSpeed.build({"logical_unit_write_speed": kilobytes}))
+        self._send(commands.SetCdSpeed.build({"logical_unit_write_speed": kilobytes}))
 
     def prevent_removal(self) -> None:
         """Lock the disc in."""
@@ -296,11 +192,11 @@ class Drive:
         self._prevent(False)
 
     def _prevent(self, prevent: bool) -> None:
-        self._command(commands.PreventAllowMediumRemoval.build({"prevent": int(prevent)}))
+        self._send(commands.PreventAllowMediumRemoval.build({"prevent": int(prevent)}))
 
     def load(self, progress: Progress | None = None) -> None:
         """Pull the tray in and wait for the disc; NoMediumError if there is none."""
-        self._command(
+        self._send(
             commands.StartStopUnit.build({"load_eject": 1, "start": 1}), timeout=_LONG_TIMEOUT
         )
         self.wait_ready(progress)
@@ -309,7 +205,7 @@ class Drive:
         """Let the disc out. What was written must have been flushed."""
         self.allow_removal()
         self._multi_session = None
-        self._command(commands.StartStopUnit.build({"load_eject": 1}), timeout=_LONG_TIMEOUT)
+        self._send(commands.StartStopUnit.build({"load_eject": 1}), timeout=_LONG_TIMEOUT)
 
     def wait_ready(self, progress: Progress | None = None, limit: float = _CLOSE_TIMEOUT) -> None:
         """Until a long operation or the loading of a disc is over.
@@ -322,27 +218,21 @@ class Drive:
         cdb = commands.TestUnitReady.build({})
         waited, attentions = 0.0, 0
         while True:
-            with self._lock:
-                _, found = self._execute(cdb, b"", 0, _TIMEOUT)
-                if found is None:
-                    return
-                if found.key == UNIT_ATTENTION and attentions < 5:
-                    attentions += 1
-                    self._take_attention(found)
-                    continue
+            _, found = self._channel.once(cdb)
+            if found is None:
+                return
+            if found.key == UNIT_ATTENTION and attentions < 5:
+                attentions += 1
+                self._channel.attention(found)
+                continue
             if found.key != NOT_READY or found.asc != 0x04:
-                raise self._error(react(found, Purpose.OTHER).error, found, cdb)
+                raise self._channel.error(react(found, Purpose.OTHER).error, found, cdb)
             if waited > limit:
-                raise self._error(errors.DriveTimeoutError, found, cdb)
+                raise self._channel.error(errors.DriveTimeoutError, found, cdb)
             if progress is not None and found.progress is not None:
                 progress(found.progress)
-            self._sleep(_POLL)
+            self._channel.sleep(_POLL)
             waited += _POLL
-
-    def _take_attention(self, found: Sense) -> None:
-        self.doubts += 1
-        if found.asc in (0x29, 0x2A):
-            self._set_up_again()
 
     def events(self) -> list[DriveEvent]:
         """What happened to the disc since the last call; empty if nothing did."""
@@ -370,7 +260,7 @@ class Drive:
         try:
             size = replies.DiscInformation.sizeof()
             cdb = commands.ReadDiscInformation.build({"allocation_length": size})
-            reply = self._command(cdb, read_length=size)
+            reply = self._send(cdb, read_length=size)
         except errors.NoMediumError:
             return NO_DISC
         profile = self.configuration().profile
@@ -398,7 +288,7 @@ class Drive:
                 "allocation_length": size,
             }
         )
-        return track(self._command(cdb, read_length=size))
+        return track(self._send(cdb, read_length=size))
 
     def tracks(self, disc: DiscState | None = None) -> list[Track]:
         """All tracks in order, the one still to be written included."""
@@ -421,7 +311,7 @@ class Drive:
     def _read(self, block: int, count: int) -> bytes:
         size = count * BLOCK
         try:
-            data = self._command(
+            data = self._send(
                 _pack_read10(_READ10, block, count), read_length=size, purpose=Purpose.READ
             )
         except errors.UnreadableBlockError as error:
@@ -440,7 +330,7 @@ class Drive:
         while count > 1:
             half = count // 2
             try:
-                self._command(
+                self._send(
                     _pack_read10(_READ10, block, half),
                     read_length=half * BLOCK,
                     purpose=Purpose.READ,
@@ -464,7 +354,7 @@ class Drive:
         try:
             self._send_write_parameters(pages.CURRENT_VALUES, multi_session)
         except errors.CommandRefusedError as error:
-            self._log(f"{error}; trying again from the drive's default values")
+            self.log(f"{error}; trying again from the drive's default values")
             self._send_write_parameters(pages.DEFAULT_VALUES, multi_session)
 
     def _send_write_parameters(self, control: int, multi_session: int) -> None:
@@ -472,7 +362,7 @@ class Drive:
         if not page:
             raise errors.RecordingRefused(name=self.name, why="it is no burner")
         data = pages.ModeHeader10.build({}) + variable_packets(page, multi_session)
-        self._command(commands.ModeSelect10.build({"parameter_list_length": len(data)}), data)
+        self._send(commands.ModeSelect10.build({"parameter_list_length": len(data)}), data)
 
     def calibrate(self) -> None:
         """SEND OPC INFORMATION. A disc has room for about 100 of these and drives do
@@ -480,9 +370,9 @@ class Drive:
         CalibrationError; a drive that does not know the command is content."""
         cdb = commands.SendOpcInformation.build({"do_opc": 1})
         try:
-            self._command(cdb, timeout=_LONG_TIMEOUT)
+            self._send(cdb, timeout=_LONG_TIMEOUT)
         except errors.CommandRefusedError as error:
-            self._log(str(error))
+            self.log(str(error))
 
     def write(self, block: int, data: Buffer) -> None:
         """Write whole blocks where the drive expects them; the first opens a packet.
@@ -496,12 +386,12 @@ class Drive:
             piece = view[offset : offset + step]
             count = len(piece) // BLOCK
             cdb = _pack_write10(_WRITE10, block, count)
-            self._command(cdb, piece, purpose=Purpose.WRITE, timeout=_LONG_TIMEOUT)
+            self._send(cdb, piece, purpose=Purpose.WRITE, timeout=_LONG_TIMEOUT)
             block += count
 
     def synchronize(self) -> None:
         """SYNCHRONIZE CACHE: what was written is on the disc, and the packet is over."""
-        self._command(
+        self._send(
             commands.SynchronizeCache.build({}), purpose=Purpose.FLUSH, timeout=_LONG_TIMEOUT
         )
 
@@ -526,19 +416,19 @@ class Drive:
     ) -> None:
         """Sent to go on by itself, or for a drive that cannot do that, to be waited for."""
         try:
-            self._command(command.build(fields), purpose=Purpose.FLUSH)
+            self._send(command.build(fields), purpose=Purpose.FLUSH)
         except errors.CommandRefusedError as error:
             if error.sense is None or error.sense[:2] != (ILLEGAL_REQUEST, 0x24):
                 raise
             cdb = command.build({**fields, "immed": 0})
-            self._command(cdb, purpose=Purpose.FLUSH, timeout=_CLOSE_TIMEOUT)
+            self._send(cdb, purpose=Purpose.FLUSH, timeout=_CLOSE_TIMEOUT)
         self.wait_ready(progress)
 
     # -- the end ---------------------------------------------------------------
 
     def pause(self, seconds: float) -> None:
         """Wait in the way this drive waits."""
-        self._sleep(seconds)
+        self._channel.sleep(seconds)
 
     def close(self) -> None:
         """Let go of the drive; unlocks it if it was locked here."""
@@ -546,9 +436,9 @@ class Drive:
             if self._locked:
                 self.allow_removal()
         except errors.MediaError as error:
-            self._log(str(error))
+            self.log(str(error))
         finally:
-            self._transport.close()
+            self._channel.close()
 
 
 def variable_packets(page: bytes, multi_session: int) -> bytes:
