@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import mounts
+
 from benchlib import peers, workloads
 from benchlib.contestant import Contestant, Failed
 from benchlib.mounted import Ceiling, Ours
@@ -76,14 +78,9 @@ def scratch_directory(parent: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
-        let_go(path)
-
-
-def let_go(path: Path) -> None:
-    """Removes a directory; a mount that a failure left in it is cleared first."""
-    if os.path.ismount(path / "at"):
-        os.system(f"fusermount -uz '{path / 'at'}'")
-    shutil.rmtree(path, ignore_errors=True)
+        # A mount that a failure left there is cleared before anything is removed.
+        if mounts.let_go(path / "at"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def tmpfs(named: str | None) -> Path:

@@ -1,0 +1,1 @@
+"""The first session that ``tools/demo`` shows, through the command line alone."""
