@@ -176,5 +176,19 @@ CdMasteringData = c.BitStruct(
     field("maximum_cue_sheet_length", 24),
 )
 
+#: MMC-6 5.3.29; ``unit_length`` in blocks, while ``group_3`` is set
+TimeoutData = c.BitStruct(reserved(7), field("group_3", 1), reserved(8), field("unit_length", 16))
+
+#: MMC-6 5.3.32
+RealTimeStreamingData = c.BitStruct(
+    reserved(3),
+    field("read_buffer_capacity_block", 1),
+    field("set_cd_speed", 1),
+    field("mode_page_2a", 1),
+    field("write_speed_performance_descriptor", 1),
+    field("stream_writing", 1),
+    reserved(24),
+)
+
 #: MMC-6 5.3.33; the text of the serial number
 DriveSerialNumberData = c.Struct("serial_number" / c.GreedyBytes)

@@ -29,6 +29,13 @@ InquiryData = c.BitStruct(
     octets("product_revision_level", 4, b" " * 4),
 )
 
+#: SPC-4 7.8.1: a page of vital product data, its length counted by itself
+VitalProductData = c.Struct(
+    "peripheral_device_type" / c.Default(c.Int8ub, 5),
+    "page_code" / c.Int8ub,
+    "data" / c.Prefixed(c.Int16ub, c.GreedyBytes),
+)
+
 #: Disc status and state of the last session in DiscInformation, MMC-6 6.21.3.1
 DISC_BLANK, DISC_APPENDABLE, DISC_COMPLETE, DISC_OTHER = 0, 1, 2, 3
 SESSION_EMPTY, SESSION_INCOMPLETE, SESSION_DAMAGED, SESSION_COMPLETE = 0, 1, 2, 3
