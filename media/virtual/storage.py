@@ -1,0 +1,133 @@
+"""Where the user data of a virtual disc lies: in a file, or in memory.
+
+Both count blocks of 2,048 bytes and know nothing of packets: which blocks may
+be read or written is the medium's business.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from typing import Protocol
+
+Buffer = bytes | bytearray | memoryview
+BLOCK = 2048
+
+
+class Storage(Protocol):
+    """Raw blocks."""
+
+    def read(self, block: int, count: int) -> bytes:
+        """At most ``count`` blocks in bytes; shorter where the data ends."""
+
+    def write(self, block: int, data: Buffer) -> None:
+        """Raises OSError where the host has no room."""
+
+    def truncate(self, block: int) -> None:
+        """Forget ``block`` and all behind it."""
+
+    def erase(self, block: int, count: int) -> None:
+        """Forget these blocks; they read as zeros or as missing."""
+
+    def sync(self) -> None:
+        """Return when all that was written survives a power cut of the host."""
+
+    def close(self) -> None: ...
+
+
+class FileStorage:
+    """The image file: block N lies at byte 2,048 N, gaps are holes."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+
+    @property
+    def blocks(self) -> int:
+        return os.fstat(self._fd).st_size // BLOCK
+
+    def read(self, block: int, count: int) -> bytes:
+        return os.pread(self._fd, count * BLOCK, block * BLOCK)
+
+    def write(self, block: int, data: Buffer) -> None:
+        offset = block * BLOCK
+        done = os.pwrite(self._fd, data, offset)
+        while done < len(data):
+            data = memoryview(data)[done:]
+            offset += done
+            done = os.pwrite(self._fd, data, offset)
+
+    def truncate(self, block: int) -> None:
+        if os.fstat(self._fd).st_size > block * BLOCK:
+            os.ftruncate(self._fd, block * BLOCK)
+
+    def erase(self, block: int, count: int) -> None:
+        os.pwrite(self._fd, bytes(count * BLOCK), block * BLOCK)
+
+    def sync(self) -> None:
+        self._sync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class MemoryStorage:
+    """Pieces as they were written, sorted and never overlapping.
+
+    A copy shares the pieces, which never change: it costs one list.
+    """
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._pieces: list[bytes] = []
+
+    def read(self, block: int, count: int) -> bytes:
+        end = block + count
+        index = max(0, bisect_right(self._starts, block) - 1)
+        parts: list[bytes] = []
+        position = block
+        while index < len(self._starts) and self._starts[index] < end:
+            start, piece = self._starts[index], self._pieces[index]
+            index += 1
+            if start + len(piece) // BLOCK <= position:
+                continue
+            if start > position:
+                parts.append(bytes((start - position) * BLOCK))
+                position = start
+            part = piece[(position - start) * BLOCK : (end - start) * BLOCK]
+            parts.append(part)
+            position += len(part) // BLOCK
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def write(self, block: int, data: Buffer) -> None:
+        index = bisect_left(self._starts, block)
+        self._starts.insert(index, block)
+        self._pieces.insert(index, bytes(data))
+
+    def truncate(self, block: int) -> None:
+        if self._starts:
+            self.erase(block, self._starts[-1] + len(self._pieces[-1]) // BLOCK - block)
+
+    def erase(self, block: int, count: int) -> None:
+        end = block + count
+        kept: list[tuple[int, bytes]] = []
+        for start, piece in zip(self._starts, self._pieces, strict=True):
+            if start < block:
+                kept.append((start, piece[: (block - start) * BLOCK]))
+            if start + len(piece) // BLOCK > end:
+                first = max(start, end)
+                kept.append((first, piece[(first - start) * BLOCK :]))
+        self._starts = [start for start, _ in kept]
+        self._pieces = [piece for _, piece in kept]
+
+    def sync(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def clone(self) -> MemoryStorage:
+        other = MemoryStorage()
+        other._starts, other._pieces = self._starts.copy(), self._pieces.copy()
+        return other
