@@ -8,11 +8,16 @@ from typing import Any
 
 from udffs.errors import DamagedError, NotUdfError, StructureError
 from udffs.ondisc import tags
-from udffs.ondisc.ecma167 import AnchorVolumeDescriptorPointer, TagIdentifier
+from udffs.ondisc.derive import derive
+from udffs.ondisc.ecma167 import (
+    AnchorVolumeDescriptorPointer,
+    TagIdentifier,
+    VolumeStructureDescriptor,
+)
 from udffs.volume.model import BLOCK
 from udffs.volume.source import Source
 
-__all__ = ["Descriptors", "find_descriptors"]
+__all__ = ["Descriptors", "find_descriptors", "recognition", "recognition_note"]
 
 RECOGNITION_OFFSET = 16
 """Blocks from the start of a session to its recognition sequence (2/8.3)."""
@@ -66,7 +71,10 @@ def _prefer(into: dict[int, Any], key: int, new: Any) -> None:
 
 # -- recognition (2/8.3, 2/9, 3/9) ---------------------------------------------
 
+_STRUCTURE = derive(VolumeStructureDescriptor)
+_IDENTIFIER = _STRUCTURE.picker("standard_identifier")
 _BEGINNINGS = (b"BEA01", b"BOOT2", b"CD001", b"CDW02", b"NSR02", b"NSR03", b"TEA01")
+_VOLUMES = {b"NSR02", b"NSR03"}
 
 
 def recognition(source: Source, session: int) -> set[bytes] | None:
@@ -76,16 +84,28 @@ def recognition(source: Source, session: int) -> set[bytes] | None:
     and not yet written (UDF 6.10).
     """
     start = session + RECOGNITION_OFFSET
+    if source.try_block(start) is None:
+        return None
     found: set[bytes] = set()
-    for at, data in source.readable(start, start + MAX_RECOGNITION):
-        if at > start and not found:
-            return None
+    for _at, data in source.readable(start, start + MAX_RECOGNITION):
         for index in range(len(data) // BLOCK):
-            identifier = bytes(data[index * BLOCK + 1 : index * BLOCK + 6])
+            identifier = _IDENTIFIER(_STRUCTURE.unpack_from(data, index * BLOCK))
             if identifier not in _BEGINNINGS:
                 return found
             found.add(identifier)
-    return found or None
+    return found
+
+
+def recognition_note(source: Source) -> str | None:
+    """What to say of the recognition sequence of the last session, None if it is as it should be.
+
+    An unreadable one is: other systems then look for the anchors (UDF 6.10).
+    """
+    spans = source.store.sessions or ((0, None),)
+    found = recognition(source, spans[-1][0])
+    if found is None or found & _VOLUMES:
+        return None
+    return "the volume recognition sequence is missing; other systems may not recognise the disc"
 
 
 # -- anchors (3/8.4.2, UDF 2.2.3) ----------------------------------------------
@@ -189,7 +209,7 @@ def find_descriptors(source: Source, notes: list[str]) -> Descriptors:
 def _what_else(source: Source) -> str:
     """What a disc without an anchor is instead, in words."""
     found = recognition(source, 0) or set()
-    if found & {b"NSR02", b"NSR03"}:
+    if found & _VOLUMES:
         return "it begins like one, but its anchors are missing"
     if b"CD001" in found:
         return "it is an ISO 9660 disc"

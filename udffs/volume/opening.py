@@ -13,7 +13,7 @@ from udffs.errors import BlankDiscError, DamagedError, DiscError, UnsupportedErr
 from udffs.ondisc import hot, osta, tags
 from udffs.ondisc.basic import LongAd
 from udffs.ondisc.ecma167 import ACCESS_READ_ONLY, FileSetDescriptor, TagIdentifier
-from udffs.volume.anchors import Descriptors, find_descriptors
+from udffs.volume.anchors import Descriptors, find_descriptors, recognition_note
 from udffs.volume.extents import file_runs, space_of
 from udffs.volume.inodes import make_key
 from udffs.volume.model import BLOCK, HistoryEntry, Vat
@@ -61,6 +61,9 @@ def open_volume(
         raise BlankDiscError(drive=store.name)
     notes: list[str] = []
     found = find_descriptors(source, notes)
+    missing = recognition_note(source)
+    if missing is not None:
+        notes.append(missing)
     _check_block_size(found)
     volume = Volume(store, source, found)
     volume.notes = notes
