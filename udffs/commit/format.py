@@ -1,0 +1,127 @@
+"""Formatting a write-once disc: the first packet, and nothing but what the
+standard needs. A CD-R is ready for use seconds later.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from media.store import SequentialStore
+from udffs.commit import structures
+from udffs.commit.stream import DirectoryStream
+from udffs.commit.structures import FIRST_UNIQUE_ID, SESSION_BLOCKS, VolumeDescription
+from udffs.commit.vat import Counts, VatTable
+from udffs.errors import AlreadyFormattedError, InvalidOperationError, ReadOnlyError
+from udffs.ondisc import hot, modes
+from udffs.ondisc.text import encode_label
+
+BLOCK = 2048
+REVISIONS = (0x0150, 0x0201)
+RANDOM_DIGITS = 8
+
+
+@dataclass(frozen=True)
+class FormatOptions:
+    """How a disc is to be formatted. ``revision`` is 0x0150 or 0x0201; the
+    root directory belongs to ``uid`` and ``gid``, with ``mode``."""
+
+    label: str
+    revision: int = 0x0201
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o755
+
+
+def format_volume(
+    store: SequentialStore,
+    options: FormatOptions,
+    *,
+    now: int,
+    random: Callable[[int], bytes],
+    force: bool = False,
+) -> VolumeDescription:
+    """Put an empty volume on a blank disc, or with ``force`` in a new session
+    behind what is there.
+
+    ``now`` is in nanoseconds since 1970, UTC; ``random(n)`` gives n bytes.
+    Raises LabelError, AlreadyFormattedError, ReadOnlyError, and what the
+    store raises.
+    """
+    encode_label(options.label)
+    if options.revision not in REVISIONS:
+        raise InvalidOperationError(what=f"UDF {options.revision:#x} cannot be written to a CD-R")
+    if not store.appendable:
+        raise ReadOnlyError(why="the disc is closed for good")
+    if not store.blank and not force:
+        raise AlreadyFormattedError(label="")
+    if not store.blank and store.session_open:
+        # What is there ends here: a volume begins at the start of a session.
+        store.close_session(final=False)
+    start = store.session_start
+    volume = describe(options, start, store.capacity, now, random)
+    packet = first_packet(volume, options, start)
+    store.write(start, packet)
+    store.flush()
+    return volume
+
+
+def describe(
+    options: FormatOptions, start: int, capacity: int, now: int, random: Callable[[int], bytes]
+) -> VolumeDescription:
+    """The volume that formatting makes, in the session that begins at ``start``."""
+    partition_start = start + SESSION_BLOCKS
+    seconds = now // 1_000_000_000 & 0xFFFFFFFF
+    unique = f"{seconds:08x}{random(RANDOM_DIGITS // 2).hex()}"
+    return VolumeDescription(
+        label=options.label,
+        set_identifier=f"{unique}udffs",
+        revision=options.revision,
+        partition_start=partition_start,
+        partition_length=capacity - partition_start,
+        created=now,
+    )
+
+
+def first_packet(volume: VolumeDescription, options: FormatOptions, start: int) -> bytes:
+    """Everything of an empty volume, the VAT ICB last and twice."""
+    root = _root(volume, options)
+    entries = array("I", [0, 1])
+    table = VatTable(
+        array("I"), revision=volume.revision, label=volume.label, location=-1, blocks=array("I")
+    )
+    plan = table.plan(
+        dict(enumerate(entries)),
+        Counts(0, 1, FIRST_UNIQUE_ID),
+        address=start + SESSION_BLOCKS + len(entries),
+        partition_start=volume.partition_start,
+        now=volume.created,
+    )
+    structure = structures.session_structures(volume, start)
+    return structure + structures.file_set(volume) + root + plan.data
+
+
+def _root(volume: VolumeDescription, options: FormatOptions) -> bytes:
+    key = structures.VIRTUAL_REFERENCE << 32 | structures.VIRTUAL_ROOT
+    stream = DirectoryStream(version=volume.version, parent=key, parent_unique_id=0)
+    content = stream.embedded(structures.VIRTUAL_ROOT)
+    permissions, flags = modes.permissions_from_mode(options.mode)
+    return hot.build_file_entry(
+        location=structures.VIRTUAL_ROOT,
+        version=volume.version,
+        file_type=4,
+        icb_flags=flags,
+        uid=options.uid,
+        gid=options.gid,
+        permissions=permissions,
+        link_count=1,
+        size=len(content),
+        blocks_recorded=0,
+        atime_ns=volume.created,
+        mtime_ns=volume.created,
+        ctime_ns=volume.created,
+        unique_id=0,
+        allocation=content,
+        allocation_type=3,
+    )

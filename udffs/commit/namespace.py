@@ -1,0 +1,457 @@
+"""The live tree: inodes and directories as programs see them now.
+
+Everything here happens under the file system's lock. Changes are operations
+(:mod:`udffs.commit.records`): first journalled, then applied; replaying a
+journal applies the same operations again. What is not in memory is not read
+here: :class:`~udffs.commit.tree.Missing` asks the caller to fetch it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from udffs.commit import records
+from udffs.commit.nodes import Change, Directory, Entry, Node, State, cut_runs
+from udffs.commit.overlay import BLOCK, Overlay
+from udffs.commit.records import Operation
+from udffs.commit.reserve import Reserve
+from udffs.commit.spool import Segment, Spool
+from udffs.commit.stream import DirectoryStream
+from udffs.commit.tree import Tree
+from udffs.commit.vat import Counts, VatTable
+from udffs.errors import FileTooLargeError, TooManyLinksError
+from udffs.ondisc import modes
+from udffs.volume import Run
+
+MAXIMUM_LINKS = 0xFFFF
+NAME_COST = 2  # blocks of a directory that one name may touch
+ADS_IN_ICB = 100
+HOLE_PER_BLOCK = 100 << 30  # bytes of a hole that one block of descriptors maps
+MAXIMUM_SIZE = 1 << 40  # bytes; keeps the descriptors of a hole within bounds
+
+
+class Frozen(NamedTuple):
+    """What one commit is to put on the disc."""
+
+    epoch: int
+    states: list[tuple[Node, State]]
+    gone: set[int]
+    counts: Counts
+
+
+class Outcome(NamedTuple):
+    """Where a commit put an inode's content."""
+
+    node: Node
+    state: State
+    size: int
+    embedded: bytes | None
+    runs: tuple[Run, ...]
+
+
+class Namespace(Tree):
+    """All inodes in memory, those that changed, and the journal."""
+
+    def __init__(
+        self,
+        *,
+        root_key: int,
+        virtual_reference: int,
+        vat: VatTable,
+        counts: Counts,
+        reserve: Reserve,
+        spool: Spool,
+        descriptor_version: int,
+    ) -> None:
+        super().__init__(root_key)
+        self._reference = virtual_reference
+        self.vat = vat
+        self._files = counts.files
+        self._directories = counts.directories
+        self.next_unique_id = counts.next_unique_id
+        self.reserve = reserve
+        self._spool = spool
+        self._version = descriptor_version
+        self.dirty: dict[int, Node] = {}
+        self.gone: set[int] = set()
+        self.freezing: Frozen | None = None
+        self.dirty_bytes = 0
+        self.small_bytes = 0
+        self.changed = False
+        self.changes = 0  # how many there were, ever: tells whether all is quiet
+        self.segment: Segment = spool.begin()
+        reserve.grow_vat(vat.allocated)
+
+    @property
+    def epoch(self) -> int:
+        return self.segment.epoch
+
+    # -- changing: journal, then apply -------------------------------------
+
+    def transact(self, operations: Sequence[Operation]) -> None:
+        """Journal one transaction and apply it. Raises Missing and
+        NoSpaceError before anything has happened."""
+        self._check_loaded(operations)
+        self._promise(operations)
+        self.segment.append(operations)
+        self._apply_all(operations)
+
+    def apply(self, operations: Sequence[Operation]) -> None:
+        """Apply journalled operations. Raises Missing before any of a
+        transaction's effects if an inode must be fetched."""
+        self._check_loaded(operations)
+        self._promise(operations)
+        self._apply_all(operations)
+
+    def _apply_all(self, operations: Sequence[Operation]) -> None:
+        for operation in operations:
+            self._APPLY[type(operation)](self, operation)
+        self.changed = True
+        self.changes += 1
+
+    def _check_loaded(self, operations: Sequence[Operation]) -> None:
+        born = {o.key for o in operations if isinstance(o, records.New)}
+        for operation in operations:
+            if isinstance(operation, records.Enter | records.Leave):
+                if operation.directory not in born:
+                    node = self.node(operation.directory)
+                    directory = self.directory(node)
+                    if isinstance(operation, records.Leave):
+                        entry = directory.entries.get(operation.name.decode())
+                        if entry is not None and entry.key not in born:
+                            self.node(entry.key)
+                if isinstance(operation, records.Enter) and operation.key not in born:
+                    self.node(operation.key)
+            elif isinstance(operation, records.Attributes | records.Write | records.Resize):
+                self.node(operation.key)
+
+    def _in_use(self, node: Node) -> bool:
+        frozen = self.freezing.epoch if self.freezing is not None else -1
+        return (
+            super()._in_use(node) or node.key in self.dirty or node.state.epoch in (frozen, self.epoch)
+        )
+
+    def touch(self, node: Node) -> State:
+        """The state of ``node`` that may be changed now."""
+        state = node.state
+        if state.epoch == self.epoch:
+            return state
+        freezing = self.freezing
+        if freezing is not None and state.epoch == freezing.epoch:
+            state = node.state = state.thaw(self.epoch)
+        else:
+            state.epoch = self.epoch
+            state.floor = state.size
+        if state.links or node.key not in self.orphans:
+            self.dirty[node.key] = node
+        return state
+
+    def _promise(self, operations: Sequence[Operation]) -> None:
+        deleting = not any(isinstance(o, records.New | records.Enter) for o in operations)
+        blocks = sum(self._cost(operation) for operation in operations)
+        if blocks:
+            self.reserve.promise(blocks, deleting=deleting)
+
+    def _cost(self, operation: Operation) -> int:
+        if isinstance(operation, records.New):
+            return 3 + len(operation.content) // BLOCK
+        if isinstance(operation, records.Resize):
+            return self.cost_of(self.node(operation.key)) + 1 + operation.size // HOLE_PER_BLOCK
+        if isinstance(operation, records.Attributes):
+            return self.cost_of(self.node(operation.key))
+        if isinstance(operation, records.Enter | records.Leave):
+            parent = self.nodes.get(operation.directory)
+            return NAME_COST if parent is None else self.cost_of_name(parent) + 1
+        return 0
+
+    def cost_of(self, node: Node) -> int:
+        """Blocks that changing this inode adds to what must be written."""
+        if node.state.epoch == self.epoch and node.key in self.dirty:
+            return 0
+        return 2 + len(node.state.runs) // ADS_IN_ICB
+
+    def cost_of_name(self, node: Node) -> int:
+        """Blocks that a changed name in this directory adds at most."""
+        directory = node.directory
+        assert directory is not None
+        if directory.claimed_epoch != self.epoch:
+            directory.claimed_epoch, directory.claimed = self.epoch, 0
+        most = node.state.size // BLOCK + 2 + len(directory.changes) // 16
+        more = min(NAME_COST, max(0, most - directory.claimed))
+        directory.claimed += more
+        return more + self.cost_of(node)
+
+    # -- operations --------------------------------------------------------
+
+    def new_key(self) -> int:
+        """The key of an inode to be: a virtual block number nobody uses."""
+        number = self.vat.allocate()
+        self.reserve.grow_vat(self.vat.allocated)
+        return self._reference << 32 | number
+
+    def new_unique_id(self) -> int:
+        """The next unique id (UDF 3.2.1.1); a name needs one of its own."""
+        unique_id = self.next_unique_id
+        self.next_unique_id += 1
+        return unique_id
+
+    def write(self, node: Node, offset: int, data: bytes, now: int) -> None:
+        """Journal and apply a write. Raises NoSpaceError."""
+        state = node.state
+        end = offset + len(data)
+        self.reserve.promise(self._cost_of_write(node, state, offset, end))
+        position = self.segment.append_data(data)
+        checksum = zlib.crc32(data)
+        write = records.Write(node.key, offset, len(data), position, checksum, now)
+        self.segment.append((write,))
+        self._apply_write(write, node, self.segment)
+
+    def _cost_of_write(self, node: Node, state: State, offset: int, end: int) -> int:
+        first, last = offset // BLOCK, (end - 1) // BLOCK
+        blocks = last - first + 1
+        if state.size % BLOCK and offset > state.size:
+            blocks += 1
+        overlay = state.overlay
+        if overlay is not None and overlay.pieces and offset <= overlay.pieces[-1].end:
+            blocks -= overlay.covered_blocks(offset, end)
+        if state.embedded:
+            blocks += 1
+        return blocks + self.cost_of(node)
+
+    def _apply_write(
+        self, write: records.Write, node: Node | None = None, segment: Segment | None = None
+    ) -> None:
+        node = node or self.node(write.key)
+        state = self.touch(node)
+        end = write.offset + write.length
+        if end > state.size:
+            if write.offset > state.size:
+                state.resize(write.offset)
+            state.size = end
+        if state.overlay is None:
+            state.overlay = Overlay()
+        grown = state.overlay.put(write.offset, end, segment or self.segment, write.position)
+        self.dirty_bytes += grown * BLOCK
+        if write.offset < 1 << 20:
+            self.small_bytes += grown * BLOCK
+        state.mtime = state.ctime = write.time
+        self.changed = True
+        self.changes += 1
+
+    def _apply_new(self, new: records.New) -> None:
+        number = new.key & 0xFFFFFFFF
+        self.vat.take(number)
+        self.reserve.grow_vat(self.vat.allocated)
+        self.next_unique_id = max(self.next_unique_id, new.unique_id + 1)
+        state = State(
+            epoch=self.epoch, mode=new.mode, uid=new.uid, gid=new.gid, unique_id=new.unique_id
+        )
+        state.device = new.device
+        state.atime = state.mtime = state.ctime = new.time
+        if stat.S_ISCHR(new.mode) or stat.S_ISBLK(new.mode):
+            state.attributes = modes.build_device(
+                os.major(new.device), os.minor(new.device), location=number, version=self._version
+            )
+        state.embedded = new.content
+        state.size = state.floor = len(new.content)
+        node = Node(new.key, state)
+        if state.is_directory:
+            node.directory = Directory({})
+            node.directory.stream = DirectoryStream(
+                version=self._version, parent=0, parent_unique_id=0
+            )
+            self._directories += 1
+        else:
+            self._files += 1
+        self.nodes[new.key] = node
+        self.dirty[new.key] = node
+        self.gone.discard(new.key)
+
+    def _apply_attributes(self, change: records.Attributes) -> None:
+        state = self.touch(self.node(change.key))
+        state.mode = stat.S_IFMT(state.mode) | stat.S_IMODE(change.mode)
+        state.uid, state.gid = change.uid, change.gid
+        state.atime, state.mtime, state.ctime = change.atime, change.mtime, change.ctime
+
+    def _apply_resize(self, change: records.Resize) -> None:
+        state = self.touch(self.node(change.key))
+        grown = state.resize(change.size)
+        self.dirty_bytes += grown * BLOCK
+        state.mtime = state.ctime = change.time
+
+    def _apply_enter(self, change: records.Enter) -> None:
+        parent, child = self.node(change.directory), self.node(change.key)
+        directory = self.directory(parent)
+        child_state = self.touch(child)
+        entry = Entry(child.key, child_state.is_directory, change.unique_id)
+        directory.entries[change.name.decode()] = entry
+        directory.changes.append(Change(self.epoch, change.name.decode(), entry))
+        self.next_unique_id = max(self.next_unique_id, change.unique_id + 1)
+        parent_state = self.touch(parent)
+        parent_state.mtime = parent_state.ctime = change.time
+        child_state.links += 1
+        child_state.ctime = change.time
+        if child_state.is_directory:
+            child_state.parent = (parent.key, parent_state.unique_id)
+            parent_state.links += 1  # the child's parent FID
+        self._adopt_orphan(child)
+
+    def _adopt_orphan(self, child: Node) -> None:
+        if child.key in self.orphans:
+            del self.orphans[child.key]
+            self.gone.discard(child.key)
+            self.dirty[child.key] = child
+
+    def _apply_leave(self, change: records.Leave) -> None:
+        parent = self.node(change.directory)
+        directory = self.directory(parent)
+        entry = directory.entries.pop(change.name.decode())
+        directory.changes.append(Change(self.epoch, change.name.decode(), None))
+        parent_state = self.touch(parent)
+        parent_state.mtime = parent_state.ctime = change.time
+        child = self.node(entry.key)
+        child_state = self.touch(child)
+        child_state.links -= 1
+        child_state.ctime = change.time
+        if child_state.is_directory:
+            parent_state.links -= 1
+        if child_state.links <= 0:
+            self._orphan(child)
+
+    def _orphan(self, node: Node) -> None:
+        """The last name is gone; the inode lives on while it is open."""
+        self.gone.add(node.key)
+        self.dirty.pop(node.key, None)
+        self.orphans[node.key] = node
+        self.vat.take(node.key & 0xFFFFFFFF)
+
+    def reap(self) -> None:
+        """Forget the inodes that have neither a name nor a handle."""
+        for node in [n for n in self.orphans.values() if not n.handles]:
+            del self.orphans[node.key]
+            if self.nodes.get(node.key) is node:
+                del self.nodes[node.key]
+            if node.state.is_directory:
+                self._directories -= 1
+            else:
+                self._files -= 1
+            self._unpin(node)
+            self.vat.release(node.key & 0xFFFFFFFF)
+
+    _APPLY: dict[type, Callable[..., None]] = {
+        records.Begin: lambda _self, _operation: None,
+        records.Intent: lambda _self, _operation: None,
+        records.New: _apply_new,
+        records.Attributes: _apply_attributes,
+        records.Write: _apply_write,
+        records.Resize: _apply_resize,
+        records.Enter: _apply_enter,
+        records.Leave: _apply_leave,
+    }
+
+    # -- replaying ---------------------------------------------------------
+
+    def replay_write(self, write: records.Write, segment: Segment) -> None:
+        """A journalled write whose data lies in an earlier segment."""
+        node = self.node(write.key)
+        cost = self._cost_of_write(node, node.state, write.offset, write.offset + write.length)
+        self.reserve.promise(cost)
+        self._apply_write(write, node, segment)
+
+    # -- commits -----------------------------------------------------------
+
+    def freeze(self) -> Frozen:
+        """Take the picture that the next commit puts on the disc."""
+        assert self.freezing is None
+        self.freezing = Frozen(
+            self.epoch,
+            [(node, node.state) for node in self.dirty.values()],
+            self.gone,
+            self.counts(),
+        )
+        self.dirty = {}
+        self.gone = set()
+        self.dirty_bytes = self.small_bytes = 0
+        self.changed = False
+        self.segment = self._spool.begin()
+        self.reserve.freeze()
+        return self.freezing
+
+    def counts(self) -> Counts:
+        """What a VAT written now tells about the volume."""
+        orphans = [node.state.is_directory for node in self.orphans.values()]
+        return Counts(
+            self._files - orphans.count(False),
+            self._directories - orphans.count(True),
+            self.next_unique_id,
+        )
+
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Some of the frozen inodes are on the disc."""
+        for outcome in outcomes:
+            node, state = outcome.node, outcome.state
+            if node.state is state:
+                state.runs = outcome.runs
+                state.embedded = outcome.embedded
+                state.overlay = None
+                if state.is_directory:
+                    state.size = outcome.size
+            else:
+                self._settle_changed(node.state, outcome)
+
+    def _settle_changed(self, state: State, outcome: Outcome) -> None:
+        assert self.freezing is not None
+        if state.is_directory:
+            state.runs = outcome.runs
+            state.embedded = outcome.embedded
+            state.size = outcome.size
+            return
+        state.runs = cut_runs(outcome.runs, state.floor)
+        state.embedded = outcome.embedded
+        if state.embedded is not None:
+            state.embedded = state.embedded[: state.floor]
+        if state.overlay is not None:
+            state.overlay.drop_until(self.freezing.epoch)
+
+    def thawed(self, vat_location: int) -> None:
+        """The commit is complete: its segments are done with."""
+        assert self.freezing is not None
+        for node in self.orphans.values():
+            self._pin(node, self.freezing.epoch)
+        self._spool.committed(self.freezing.epoch, vat_location)
+        self.freezing = None
+        self.reap()
+        self.trim()
+
+    def _pin(self, node: Node, epoch: int) -> None:
+        """Keep the segments that an unnamed but open file still reads from."""
+        overlay = node.state.overlay
+        if overlay is None:
+            return
+        held = {p.segment for p in overlay.pieces if p.segment and p.segment.epoch <= epoch}
+        pinned = node.pinned = node.pinned or []
+        for segment in held:
+            if segment not in pinned:
+                segment.readers += 1
+                pinned.append(segment)
+
+    def _unpin(self, node: Node) -> None:
+        for segment in node.pinned or ():
+            segment.readers -= 1
+        node.pinned = None
+
+
+def check_links(node: Node) -> None:
+    """Raises TooManyLinksError where UDF's 16-bit count is at its end."""
+    if node.state.links >= MAXIMUM_LINKS:
+        raise TooManyLinksError(name="")
+
+
+def check_size(size: int) -> None:
+    """Raises FileTooLargeError above 1 TiB."""
+    if size > MAXIMUM_SIZE:
+        raise FileTooLargeError(name="")

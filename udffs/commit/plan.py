@@ -1,0 +1,327 @@
+"""The plan of a commit: which blocks go where.
+
+Pure functions: (what is dirty, next writable address) -> (blocks, new state).
+Nothing here touches a drive or the clock. When the drive moves the address or
+a packet fails, the same jobs are planned again for the new address.
+
+On the disc a commit is, in this order: the data of files, their ICBs, the
+blocks of directories, their ICBs, then the VAT (:mod:`udffs.commit.vat`).
+All addresses are absolute blocks of 2,048 bytes unless they are called
+logical; a logical block number counts from the partition's start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from udffs.commit.nodes import State
+from udffs.commit.structures import allocation_extent
+from udffs.ondisc import hot, modes
+from udffs.volume import Run
+
+BLOCK = 2048
+FILE_ENTRY = 176  # ECMA-167 4/14.9, without extended attributes and allocation
+LONG_AD = 16
+ADS_IN_BLOCK = (BLOCK - 24) // LONG_AD
+MAXIMUM_EXTENT = 0x3FFFF800  # bytes; ECMA-167 4/14.14.1.1, whole blocks
+CHUNK = 512  # blocks handed to the drive at once
+
+RECORDED, HOLE, CONTINUATION = 0, 2, 3  # extent types, ECMA-167 4/14.14.1.1
+SHORT_ADS, LONG_ADS, IN_ICB = 0, 1, 3  # ICB tag flags, ECMA-167 4/14.6.8
+
+
+class Geometry(NamedTuple):
+    """Where the partition lies and how descriptors are to be made."""
+
+    partition_start: int
+    physical_reference: int
+    version: int  # of descriptors: 2 (NSR02) or 3 (NSR03)
+
+
+Source = Callable[[int, int, int], bytes]
+
+
+class Job(NamedTuple):
+    """One inode to be written.
+
+    ``virtual`` is the number its ICB has in the VAT. Either ``embedded`` is
+    its whole content, or ``ranges`` are the blocks of it, (first block of the
+    file, number of blocks), that must be written: ``source(first, count,
+    logical block number)`` gives their bytes. ``runs`` is where the rest is.
+    """
+
+    virtual: int
+    state: State
+    size: int
+    embedded: bytes | None
+    ranges: Sequence[tuple[int, int]]
+    source: Source | None
+    runs: tuple[Run, ...]
+
+    @property
+    def data_blocks(self) -> int:
+        return sum(count for _, count in self.ranges)
+
+
+class Piece(NamedTuple):
+    """Blocks to be written at ``address``; ``render(first, count)`` makes
+    ``count`` of them from the ``first`` on (both relative to ``address``)."""
+
+    address: int
+    size: int  # blocks
+    render: Callable[[int, int], bytes]
+
+
+class Placed(NamedTuple):
+    """What became of a job: where its content lies now."""
+
+    job: Job
+    runs: tuple[Run, ...]
+    icb: int  # absolute block
+
+
+class Body(NamedTuple):
+    """A commit without its VAT: contiguous pieces from ``start`` to ``end``
+    (exclusive)."""
+
+    start: int
+    end: int
+    pieces: list[Piece]
+    placed: list[Placed]
+
+    def changes(self, geometry: Geometry) -> dict[int, int]:
+        """The VAT entries this makes: virtual number to logical block."""
+        return {p.job.virtual: p.icb - geometry.partition_start for p in self.placed}
+
+
+def plan_body(
+    groups: Sequence[Sequence[Job]],
+    address: int,
+    geometry: Geometry,
+    written: dict[tuple[int, int], int] | None = None,
+) -> Body:
+    """Lay out the jobs from ``address`` on, group by group: first the data of
+    a group's jobs, then their ICBs.
+
+    ``written`` tells of data that is on the disc already, (virtual number,
+    first block of the file) to address: it stays there.
+    """
+    written = written or {}
+    start = address
+    pieces: list[Piece] = []
+    placed: list[Placed] = []
+    for jobs in groups:
+        fresh: list[tuple[Job, tuple[Run, ...]]] = []
+        for job in jobs:
+            runs: list[Run] = []
+            for first, count in job.ranges:
+                where = written.get((job.virtual, first))
+                if where is None:
+                    where = address
+                    pieces.append(_data_piece(job, first, count, address, geometry))
+                    address += count
+                length = min(count * BLOCK, job.size - first * BLOCK)
+                runs.append(Run(first * BLOCK, where, length))
+            fresh.append((job, merge_runs(job.runs, runs)))
+        for job, new_runs in fresh:
+            icb_pieces = plan_icb(job, new_runs, address, geometry)
+            pieces.extend(icb_pieces)
+            address = icb_pieces[-1].address + 1
+            placed.append(Placed(job, new_runs, address - 1))
+    return Body(start, address, pieces, placed)
+
+
+def _data_piece(job: Job, first: int, count: int, address: int, geometry: Geometry) -> Piece:
+    source = job.source
+    assert source is not None
+    logical = address - geometry.partition_start
+
+    def render(skip: int, number: int) -> bytes:
+        return source(first + skip, number, logical + skip)
+
+    return Piece(address, count, render)
+
+
+def merge_runs(old: tuple[Run, ...], new: list[Run]) -> tuple[Run, ...]:
+    """The runs of a file after ``new`` ones replaced parts of the old.
+
+    Runs begin at whole blocks of the file, in order, and do not overlap.
+    """
+    if not new:
+        return old
+    if not old:
+        return _joined(new)
+    kept: list[Run] = []
+    at = 0
+    for run in old:
+        position, end = run.offset, run.offset + run.length
+        while at < len(new) and new[at].offset + new[at].length <= position:
+            at += 1
+        index = at
+        while index < len(new) and new[index].offset < end and position < end:
+            cut = new[index]
+            if cut.offset > position:
+                kept.append(_part(run, position, cut.offset))
+            position = max(position, cut.offset + -(-cut.length // BLOCK) * BLOCK)
+            index += 1
+        if position < end:
+            kept.append(_part(run, position, end))
+    return _joined(sorted(kept + new))
+
+
+def _part(run: Run, start: int, end: int) -> Run:
+    block = run.block + (start - run.offset) // BLOCK if run.block >= 0 else run.block
+    return Run(start, block, end - start)
+
+
+def _joined(runs: list[Run]) -> tuple[Run, ...]:
+    """Adjacent runs that are adjacent on the disc as well become one."""
+    result: list[Run] = []
+    for run in runs:
+        if result:
+            last = result[-1]
+            follows = last.offset + last.length == run.offset and last.length % BLOCK == 0
+            if follows and last.block >= 0 and last.block + last.length // BLOCK == run.block:
+                result[-1] = Run(last.offset, last.block, last.length + run.length)
+                continue
+        result.append(run)
+    return tuple(result)
+
+
+Descriptor = tuple[int, int, int, int]  # length in bytes, extent type, lbn, reference
+
+
+def allocation_of(
+    runs: tuple[Run, ...], size: int, geometry: Geometry
+) -> tuple[list[Descriptor], int]:
+    """The allocation descriptors of a file and its number of recorded blocks.
+
+    Holes become extents that are neither recorded nor allocated; no extent is
+    longer than the standard's 2^30 - 2048 bytes.
+    """
+    ads: list[Descriptor] = []
+    recorded = at = 0
+    for run in runs:
+        if run.block < 0:
+            continue
+        if run.offset > at:
+            _add_extents(ads, HOLE, run.offset - at, 0, 0)
+        logical = run.block - geometry.partition_start
+        length = run.length
+        if run.offset + length < size:  # only the last extent may end inside a block
+            length = -(-length // BLOCK) * BLOCK
+        _add_extents(ads, RECORDED, length, logical, geometry.physical_reference)
+        recorded += -(-length // BLOCK)
+        at = run.offset + length
+    if size > at:
+        _add_extents(ads, HOLE, size - at, 0, 0)
+    return ads, recorded
+
+
+def _add_extents(ads: list[Descriptor], kind: int, length: int, logical: int, ref: int) -> None:
+    while length > MAXIMUM_EXTENT:
+        ads.append((MAXIMUM_EXTENT, kind, logical, ref))
+        length -= MAXIMUM_EXTENT
+        if kind == RECORDED:
+            logical += MAXIMUM_EXTENT // BLOCK
+    ads.append((length, kind, logical, ref))
+
+
+def plan_icb(
+    job: Job, runs: tuple[Run, ...], address: int, geometry: Geometry
+) -> list[Piece]:
+    """The blocks that describe a job, the last of them its ICB; before it
+    the allocation extent descriptors that do not fit into it (ECMA-167
+    4/14.5), each at its place in the chain."""
+    state = job.state
+    if job.embedded is not None:
+        content = job.embedded
+        icb = _icb(job, geometry, content, IN_ICB, 0)
+        return [Piece(address, 1, lambda _first, _count: icb)]
+    ads, recorded = allocation_of(runs, job.size, geometry)
+    room = (BLOCK - FILE_ENTRY - len(state.attributes)) // LONG_AD
+    head, extents = _chain(ads, room, address, geometry)
+    icb = _icb(job, geometry, hot.pack_long_ads(head), LONG_ADS, recorded)
+    blocks = [*extents, icb]
+    return [
+        Piece(address + index, 1, lambda _first, _count, block=block: block)  # type: ignore[misc]
+        for index, block in enumerate(blocks)
+    ]
+
+
+def _chain(
+    ads: list[Descriptor], room: int, address: int, geometry: Geometry
+) -> tuple[list[Descriptor], list[bytes]]:
+    """Split descriptors over the ICB (``room`` of them) and as many
+    allocation extent descriptors as are needed, from ``address`` on."""
+    if len(ads) <= room:
+        return ads, []
+    head, rest = ads[: room - 1], ads[room - 1 :]
+    parts: list[list[Descriptor]] = []
+    while rest:
+        take = len(rest) if len(rest) <= ADS_IN_BLOCK else ADS_IN_BLOCK - 1
+        parts.append(rest[:take])
+        rest = rest[take:]
+    first = address - geometry.partition_start
+    reference = geometry.physical_reference
+    head = [*head, (BLOCK, CONTINUATION, first, reference)]
+    blocks: list[bytes] = []
+    for index, part in enumerate(parts):
+        if index + 1 < len(parts):
+            part = [*part, (BLOCK, CONTINUATION, first + index + 1, reference)]
+        blocks.append(
+            allocation_extent(
+                location=first + index,
+                version=geometry.version,
+                allocation=hot.pack_long_ads(part),
+            )
+        )
+    return head, blocks
+
+
+def _icb(
+    job: Job, geometry: Geometry, allocation: bytes, allocation_type: int, recorded: int
+) -> bytes:
+    state = job.state
+    permissions, flags = modes.permissions_from_mode(state.mode)
+    return hot.build_file_entry(
+        location=job.virtual,
+        version=geometry.version,
+        file_type=modes.file_type_from_mode(state.mode),
+        icb_flags=flags,
+        uid=state.uid,
+        gid=state.gid,
+        permissions=permissions,
+        link_count=state.links,
+        size=job.size,
+        blocks_recorded=recorded,
+        atime_ns=state.atime,
+        mtime_ns=state.mtime,
+        ctime_ns=state.ctime,
+        unique_id=state.unique_id,
+        extended_attributes=state.attributes,
+        allocation=allocation,
+        allocation_type=allocation_type,
+    )
+
+
+def buffers(pieces: Sequence[Piece]) -> Iterator[tuple[int, bytes]]:
+    """The blocks of contiguous pieces as (address, bytes), gathered into
+    buffers of up to 1 MiB and made only when they are asked for."""
+    gathered: list[bytes] = []
+    start = count = 0
+    for piece in pieces:
+        if count and (piece.address != start + count or count + piece.size > CHUNK):
+            yield start, b"".join(gathered)
+            gathered, count = [], 0
+        if piece.size >= CHUNK:
+            for first in range(0, piece.size, CHUNK):
+                yield piece.address + first, piece.render(first, min(CHUNK, piece.size - first))
+            continue
+        if not count:
+            start = piece.address
+        gathered.append(piece.render(0, piece.size))
+        count += piece.size
+    if count:
+        yield start, b"".join(gathered)

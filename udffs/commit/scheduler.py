@@ -1,0 +1,215 @@
+"""When to commit, and who waits for it.
+
+A commit of what was not yet synced begins when nothing was written for a
+while, when the oldest change is old enough, or when enough has gathered; at
+once when somebody waits for it. What is on its way to the disc is bounded:
+beyond that writers wait, readers never.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from udffs.commit.cycle import CommitCycle
+from udffs.commit.namespace import Namespace
+
+BLOCK = 2048
+BACKLOG_SECONDS = 30
+LEAST_BACKLOG = 64 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class CommitOptions:
+    """When commits begin: seconds without writing, seconds since the first
+    change, bytes of small files, bytes of all (a checkpoint in a stream).
+    ``backlog_bytes`` bounds what waits (None: 30 seconds of drive time)."""
+
+    idle: float = 10.0
+    longest: float = 60.0
+    small_bytes: int = 16 << 20
+    stream_bytes: int = 32 << 20
+    backlog_bytes: int | None = None
+
+
+class Scheduler:
+    """Runs commits, in a thread of its own once started."""
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        cycle: CommitCycle,
+        lock: threading.Condition,
+        options: CommitOptions,
+        *,
+        blocks_per_second: float | None,
+        timer: Callable[[], float],
+        log: Callable[[str], None],
+    ) -> None:
+        self._namespace = namespace
+        self._cycle = cycle
+        self._lock = lock
+        self._options = options
+        self._timer = timer
+        self._log = log
+        speed = blocks_per_second or 0
+        self._backlog = max(LEAST_BACKLOG, int(speed * BLOCK * BACKLOG_SECONDS))
+        if options.backlog_bytes is not None:
+            self._backlog = min(self._backlog, options.backlog_bytes)
+        self._thread: threading.Thread | None = None
+        self._one_at_a_time = threading.Lock()
+        self._stopping = False
+        self._wanted = -1  # the epoch that somebody waits for
+        self._done = namespace.epoch - 1  # the last epoch on the disc
+        self._in_flight = 0  # bytes of the commit that is under way
+        self._failure: Exception | None = None
+        self._first_change: float | None = None
+        self._last_change = 0.0
+
+    def start(self) -> None:
+        """Commit by itself from now on."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what is left and end the thread. Raises the failure of a commit."""
+        with self._lock:
+            self._stopping = True
+            self._lock.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self.check()
+        self._commit_once()
+        self.check()
+
+    def check(self) -> None:
+        """Raises the error that ended writing, if one did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def commit_now(self) -> None:
+        """Return when everything up to now is on the disc."""
+        with self._lock:
+            self.check()
+            if not self._namespace.changed and self._namespace.freezing is None:
+                return
+            target = self._namespace.epoch
+            if not self._namespace.changed:
+                target -= 1  # it is on its way already
+            if self._thread is not None:
+                self._wanted = max(self._wanted, target)
+                self._lock.notify_all()
+                while self._done < target and self._failure is None:
+                    self._lock.wait()
+                self.check()
+                return
+        self._commit_once()
+        self.check()
+
+    def close_disc(self, *, final: bool, progress: Callable[[float], None] | None) -> None:
+        """Write what closing needs. Nothing must be uncommitted."""
+        with self._one_at_a_time:
+            try:
+                self._cycle.close(final=final, progress=progress)
+            except Exception as error:
+                self._failure = error
+                raise
+
+    def wait_for_room(self) -> None:
+        """Return when the backlog is small enough for one more change."""
+        if self._namespace.dirty_bytes + self._in_flight < self._backlog:
+            return
+        if self._thread is None:
+            self._commit_once()
+            return
+        with self._lock:
+            while self._namespace.dirty_bytes + self._in_flight >= self._backlog:
+                self.check()
+                self._wanted = max(self._wanted, self._namespace.epoch)
+                self._lock.notify_all()
+                self._lock.wait()
+
+    def may_free_room(self) -> bool:
+        """Whether a commit may give back room: what is promised to changes
+        is more than they will need."""
+        with self._lock:
+            return self._namespace.changed or self._namespace.freezing is not None
+
+    def written(self) -> None:
+        """Something was written; called under the lock."""
+        if self._namespace.dirty_bytes >= self._options.small_bytes and self._enough():
+            self._lock.notify_all()
+
+    def status(self) -> dict[str, Any]:
+        """What is going on, ready for JSON."""
+        return {
+            "unsaved_bytes": self._namespace.dirty_bytes + self._in_flight,
+            "unsaved": self._namespace.changed or self._namespace.freezing is not None,
+            "commits": self._cycle.commits,
+            "blocks_written": self._cycle.blocks_written,
+            "error": None if self._failure is None else str(self._failure),
+        }
+
+    # -- the thread ------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                while not self._stopping and not self._due():
+                    self._lock.wait(self._patience())
+                if self._stopping:
+                    return
+            self._commit_once()
+            if self._failure is not None:
+                return
+
+    def _enough(self) -> bool:
+        space, options = self._namespace, self._options
+        return space.small_bytes >= options.small_bytes or space.dirty_bytes >= options.stream_bytes
+
+    def _due(self) -> bool:
+        space = self._namespace
+        if not space.changed:
+            self._first_change = None
+            self._done = max(self._done, min(self._wanted, space.epoch))
+            return False
+        now = self._timer()
+        if self._first_change is None:
+            self._first_change = now
+        if space.changes != self._seen_changes:
+            self._seen_changes = space.changes
+            self._last_change = now
+        if self._wanted >= space.epoch or self._enough():
+            return True
+        idle = now - self._last_change >= self._options.idle
+        return idle or now - self._first_change >= self._options.longest
+
+    _seen_changes = -1
+
+    def _patience(self) -> float:
+        """Seconds until it is worth looking again."""
+        return min(1.0, self._options.idle / 4, self._options.longest / 4)
+
+    def _commit_once(self) -> None:
+        with self._one_at_a_time:
+            with self._lock:
+                if self._failure is not None or not self._namespace.changed:
+                    self._lock.notify_all()
+                    return
+                epoch = self._namespace.epoch
+                self._in_flight = self._namespace.dirty_bytes
+                self._first_change = None
+            try:
+                self._cycle.run()
+            except Exception as error:
+                self._log(f"writing to the disc failed: {error}")
+                self._failure = error
+            with self._lock:
+                self._in_flight = 0
+                if self._failure is None:
+                    self._done = epoch
+                self._lock.notify_all()
