@@ -42,7 +42,8 @@ __all__ = [
 #: and the seconds between two of them
 _STALE_LOOKS = 5
 _STALE_PAUSE = 0.1
-#: Run-out and link blocks that may stand behind the last data block of a track
+#: Blocks without data that may stand behind the last data block of a track, or between
+#: two packets when one of them went wrong
 _RUN_OUT = 16
 #: Blocks of a packet where the drive does not say how large its buffer is
 _SMALL_PACKET = 224
@@ -195,7 +196,7 @@ class SequentialStore:
         last = -1
         while low < high:
             middle = (low + high) // 2
-            window = range(min(middle + self.link_blocks, high - 1), middle - 1, -1)
+            window = range(min(middle + _RUN_OUT, high - 1), middle - 1, -1)
             readable = next((block for block in window if self._readable(block)), None)
             if readable is None:
                 high = middle
