@@ -72,8 +72,9 @@ class Burner:
         self.writable = writable
         self.name = name
         self.modes = ModePages(speed, READ_SPEED, BUFFER_BYTES)
-        self.present = True  # a disc is in the tray
-        self.loaded = True  # ... and the tray is in the drive
+        self.present = True  # a disc lies in the tray
+        self.tray_open = False
+        self.loaded = True  # both: the drive can use it
         self.prevented = False
         self.event = replies.NO_EVENT
         self._attention: list[refusal.SenseCode] = [refusal.POWER_ON_OR_RESET]
@@ -151,7 +152,7 @@ class Burner:
 
     @property
     def no_medium(self) -> refusal.SenseCode:
-        return refusal.NO_MEDIUM_TRAY_CLOSED if self.present else refusal.NO_MEDIUM_TRAY_OPEN
+        return refusal.NO_MEDIUM_TRAY_OPEN if self.tray_open else refusal.NO_MEDIUM_TRAY_CLOSED
 
     def write(self, block: int, count: int, data: Buffer) -> None:
         """WRITE of either length, behind all checks of the drive's state."""
@@ -219,7 +220,7 @@ class Burner:
         """Flush and open the tray. Refused while removal is prevented."""
         if self.prevented and self.loaded:
             raise Refusal(refusal.REMOVAL_PREVENTED)
-        if not self.loaded and not self.present:
+        if self.tray_open:
             return
         if self.loaded:
             self.recorder.synchronize()
@@ -227,19 +228,23 @@ class Burner:
         self._wait_for_tray(EJECT, immed, refusal.OPERATION_IN_PROGRESS)
 
     def _open_tray(self) -> None:
-        self.loaded = False
-        self.event = replies.MEDIA_REMOVAL
-        self.present = False
-        self._disc_at_hand = True
+        if self.loaded:
+            self.event = replies.MEDIA_REMOVAL
+        self.loaded, self.tray_open = False, True
 
     def load(self, immed: bool = False) -> None:
         """Close the tray; a disc that lies in it is loaded."""
-        if self.loaded or not self._disc_at_hand:
-            return
-        self.insert()
-        self._wait_for_tray(LOAD, immed, refusal.BECOMING_READY)
+        self.tray_open = False
+        if self.present and not self.loaded:
+            self._take_in()
+            self._wait_for_tray(LOAD, immed, refusal.BECOMING_READY)
 
-    _disc_at_hand = True
+    def _take_in(self) -> None:
+        self.loaded = True
+        self.event = replies.NEW_MEDIA
+        self.clock.head = 0
+        self.recorder.settings = self.modes.write_settings
+        self._attention.append(refusal.MEDIUM_MAY_HAVE_CHANGED)
 
     def _wait_for_tray(self, seconds: float, immed: bool, code: refusal.SenseCode) -> None:
         polls = self.faults.tray_polls if immed else 0
@@ -251,10 +256,13 @@ class Burner:
     # -- hands on the drive ------------------------------------------------------------------
 
     def press_eject(self) -> None:
-        """The button: opens the tray, or asks the host where removal is prevented."""
+        """The button: opens or closes the tray, or asks the host where removal is
+        prevented."""
         with self._lock:
             if self.prevented and self.loaded:
                 self.event = replies.EJECT_REQUEST
+            elif self.tray_open:
+                self.load()
             else:
                 self.eject()
 
@@ -264,19 +272,16 @@ class Burner:
             self._operation = None
             self.recorder.tear()
             self._open_tray()
-            self._disc_at_hand = False
-            self.prevented = False
+            self.present = self.prevented = False
 
     def insert(self, disc: Recorder | None = None) -> None:
         """Put the disc (or another one, of another burner) into the drive."""
-        if disc is not None:
-            disc.clock, disc.faults = self.clock, self.faults
-            self.recorder = disc
-        self.present = self.loaded = self._disc_at_hand = True
-        self.event = replies.NEW_MEDIA
-        self.clock.head = 0
-        self.recorder.settings = self.modes.write_settings
-        self._attention.append(refusal.MEDIUM_MAY_HAVE_CHANGED)
+        with self._lock:
+            if disc is not None:
+                disc.clock, disc.faults = self.clock, self.faults
+                self.recorder = disc
+            self.present, self.tray_open = True, False
+            self._take_in()
 
     def reset(self) -> None:
         """A bus reset: the packet is finished, the mode pages and the lock are lost."""
@@ -330,7 +335,7 @@ class Burner:
                 name=self.name,
             )
             other.modes = self.modes.clone()
-            for name in ("present", "loaded", "prevented", "event", "_disc_at_hand"):
+            for name in ("present", "tray_open", "loaded", "prevented", "event"):
                 setattr(other, name, getattr(self, name))
             other._attention = self._attention.copy()
             other._operation = self._operation and replace(self._operation)

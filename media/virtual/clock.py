@@ -23,7 +23,7 @@ COMMAND = 0.0002
 SETTLE, STROKE = 0.025, 0.110
 #: Finding the end of the last packet and linking to it, beyond the seek and the
 #: blocks of the link themselves
-LINK = 0.080
+LINK = 0.150
 #: Spinning a disc up and reading what is on it
 LOAD = 6.0
 EJECT = 2.0

@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 from media.errors import (
+    DamagedStateError,
     DiscExistsError,
     DriveBusyError,
     MediaUsageError,
@@ -28,7 +29,6 @@ from media.virtual.state import (
     header_of,
     read_state,
     state_path,
-    sync_directory,
 )
 from media.virtual.storage import BLOCK, FileStorage, MemoryStorage, Storage
 
@@ -54,12 +54,21 @@ def create(path: Path, kind: str, *, serial: str | None = None) -> None:
             raise DiscExistsError(name=str(existing))
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666))
-        create_state(path, header_of(kind, serial or secrets.token_hex(8)))
     except FileExistsError as error:
         raise DiscExistsError(name=str(path)) from error
     except OSError as error:
-        raise MediaUsageError(f"Cannot make {path}: {error.strerror}") from error
-    sync_directory(path.parent)
+        raise _cannot_make(path, error) from error
+    try:
+        create_state(path, header_of(kind, serial or secrets.token_hex(8)))
+    except OSError as error:
+        path.unlink()
+        raise _cannot_make(path, error) from error
+
+
+def _cannot_make(path: Path, error: OSError) -> MediaUsageError:
+    failure = MediaUsageError(f"Cannot make {path}: {error.strerror}")
+    failure.errno = error.errno or failure.errno
+    return failure
 
 
 def is_virtual_disc(path: Path) -> bool:
@@ -100,9 +109,7 @@ def _open_image(path: Path, writable: bool) -> int:
 
 def _open_locked(path: Path, fd: int, writable: bool, speed: float) -> Burner:
     if writable and not lock(fd):
-        holder = read_state(path).holder
-        known = f"process {holder}" if holder is not None else "another process"
-        raise DriveBusyError(name=str(path), holder=known)
+        raise DriveBusyError(name=str(path), holder=_holder(path))
     state = read_state(path)
     journal: StateLog | None = None
     if writable:
@@ -124,6 +131,14 @@ def _open_locked(path: Path, fd: int, writable: bool, speed: float) -> Burner:
         name=str(path),
         on_close=close,
     )
+
+
+def _holder(path: Path) -> str:
+    try:
+        pid = read_state(path).holder
+    except (OSError, DamagedStateError):
+        pid = None
+    return "another process" if pid is None else f"process {pid}"
 
 
 def _open_log(path: Path, state: State) -> StateLog:
@@ -148,8 +163,8 @@ def _recover(recorder: Recorder, storage: FileStorage, writable: bool) -> None:
     found = min(storage.blocks, track.limit)
     if found > track.next:
         recorder.record({"e": "packet", "s": track.next, "n": found - track.next})
-    if writable and medium.end:
-        storage.truncate(max(medium.end, found))
+    if writable:
+        storage.truncate(medium.end)
 
 
 def memory_burner(kind: str, *, speed: float = 16, serial: str = "0" * 16) -> Burner:

@@ -255,6 +255,7 @@ class Medium:
             "starts": self._starts,
             "ends": self._ends,
             "lost": self._lost,
+            "pending": self.pending,
         }
 
     def _restore(self, event: Event) -> None:
@@ -263,7 +264,7 @@ class Medium:
         self.final, self.calibrations = event["final"], event["calibrations"]
         self._starts, self._ends = list(event["starts"]), list(event["ends"])
         self._lost = [(start, end) for start, end in event["lost"]]
-        self.pending = None
+        self.pending = tuple(event["pending"]) if event["pending"] else None
 
 
 _EVENTS = {

@@ -98,13 +98,9 @@ def _replay(state: State, event: Event, image: Path) -> None:
 
 
 def create_state(image: Path, header: dict[str, Any]) -> None:
-    """Make a new state file, whole or not at all. Raises FileExistsError."""
+    """Make a new state file, whole or not at all."""
     path = state_path(image)
-    temporary = _write_beside(path, _line(header))
-    try:
-        os.link(temporary, path)
-    finally:
-        temporary.unlink()
+    _write_beside(path, _line(header)).replace(path)
     sync_directory(path.parent)
 
 
@@ -150,7 +146,11 @@ class StateLog:
         state.good_bytes = len(data)
 
     def _cut(self, path: Path, good_bytes: int) -> None:
-        """Cut a broken end off, so that what is added next can be read."""
+        """Cut a broken end off, so that what is added next can be read. If it is
+        more than one line no kill has left it: it is kept beside."""
+        broken = path.read_bytes()[good_bytes:]
+        if broken.count(b"\n") > 1:
+            _write_beside(path, broken).replace(path.with_name(path.name + ".damaged"))
         os.ftruncate(self._fd, good_bytes)
 
     def append(self, event: Event) -> None:
@@ -161,3 +161,4 @@ class StateLog:
 
     def close(self) -> None:
         os.close(self._fd)
+        self._fd = -1

@@ -7,12 +7,28 @@ be read or written is the medium's business.
 from __future__ import annotations
 
 import os
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from typing import Protocol
 
 Buffer = bytes | bytearray | memoryview
 BLOCK = 2048
+
+
+if sys.platform == "win32":
+    # One thread at a time: the burner's lock sees to that.
+
+    def _pread(fd: int, size: int, offset: int) -> bytes:
+        os.lseek(fd, offset, os.SEEK_SET)
+        return os.read(fd, size)
+
+    def _pwrite(fd: int, data: Buffer, offset: int) -> int:
+        os.lseek(fd, offset, os.SEEK_SET)
+        return os.write(fd, data)
+
+else:
+    _pread, _pwrite = os.pread, os.pwrite
 
 
 class Storage(Protocol):
@@ -48,28 +64,29 @@ class FileStorage:
         return os.fstat(self._fd).st_size // BLOCK
 
     def read(self, block: int, count: int) -> bytes:
-        return os.pread(self._fd, count * BLOCK, block * BLOCK)
+        return _pread(self._fd, count * BLOCK, block * BLOCK)
 
     def write(self, block: int, data: Buffer) -> None:
         offset = block * BLOCK
-        done = os.pwrite(self._fd, data, offset)
+        done = _pwrite(self._fd, data, offset)
         while done < len(data):
             data = memoryview(data)[done:]
             offset += done
-            done = os.pwrite(self._fd, data, offset)
+            done = _pwrite(self._fd, data, offset)
 
     def truncate(self, block: int) -> None:
         if os.fstat(self._fd).st_size > block * BLOCK:
             os.ftruncate(self._fd, block * BLOCK)
 
     def erase(self, block: int, count: int) -> None:
-        os.pwrite(self._fd, bytes(count * BLOCK), block * BLOCK)
+        _pwrite(self._fd, bytes(count * BLOCK), block * BLOCK)
 
     def sync(self) -> None:
         self._sync(self._fd)
 
     def close(self) -> None:
         os.close(self._fd)
+        self._fd = -1
 
 
 class MemoryStorage:

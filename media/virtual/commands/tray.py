@@ -45,7 +45,7 @@ def get_event_status_notification(burner: Burner, cdb: Any, data: Buffer) -> byt
         {
             "media_event_code": burner.event,
             "media_present": burner.loaded,
-            "door_or_tray_open": not burner.present,
+            "door_or_tray_open": burner.tray_open,
         }
     )
     # The length counts what is behind itself: the rest of the header, and the event.
