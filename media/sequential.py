@@ -89,7 +89,7 @@ def _closed(disc: DiscState, tracks: Sequence[Track]) -> Layout:
         sessions=spans,
         last_block=last,
         last_certain=False,
-        capacity=disc.last_possible_lead_out or last + 1,
+        capacity=max(disc.last_possible_lead_out or 0, last + 1),
         session_start=spans[-1].start if spans else 0,
     )
 

@@ -205,9 +205,10 @@ def disc_state(reply: bytes, profile: int, atip: bytes = b"") -> DiscState:
     info = parse(replies.DiscInformation, reply)
     lead_out = None
     if profile in (features.CD_R, features.CD_RW):
-        if len(atip) >= replies.TocHeader.sizeof() + 4:
+        if atip:
             profile = features.CD_RW if parse(replies.Atip, atip).disc_type else features.CD_R
-        lead_out = cd_capacity(atip)
+        # ATIP ends at 80 minutes; a drive that knows longer discs says so here.
+        lead_out = _time(info.last_possible_lead_out_start_address) or cd_capacity(atip)
     return DiscState(
         profile=profile,
         status=STATUS[info.disc_status],
@@ -222,6 +223,13 @@ def disc_state(reply: bytes, profile: int, atip: bytes = b"") -> DiscState:
         background_format_status=info.background_format_status,
         last_possible_lead_out=lead_out,
     )
+
+
+def _time(value: int) -> int | None:
+    """A time of four bytes (hour, minute, second, frame) as a block; None if there is none."""
+    hour, minute, second, frame = value.to_bytes(4)
+    block = from_msf(hour * 60 + minute, second, frame)
+    return block if value != 0xFFFFFFFF and block > 0 else None
 
 
 def cd_capacity(atip: bytes) -> int | None:

@@ -243,8 +243,8 @@ class SequentialStore:
         writes a packet must not read before it has flushed.
         """
         self._check_present()
-        if self._packet_start >= 0 and self._writer == get_ident():
-            raise errors.MediaBug(what="a read by the thread that has a packet open")
+        if self._packet_start >= 0:
+            self._check_no_packet("a read")
         self._turns.take()
         try:
             self._check_present()
@@ -254,6 +254,11 @@ class SequentialStore:
             raise
         finally:
             self._turns.give()
+
+    def _check_no_packet(self, what: str) -> None:
+        """It would wait for ever for the end of its own packet."""
+        if self._packet_start >= 0 and self._writer == get_ident():
+            raise errors.MediaBug(what=f"{what} by the thread that has a packet open")
 
     def _check_present(self) -> None:
         """Once the disc was taken out, nothing works on whatever is in the drive now."""
@@ -457,6 +462,7 @@ class SequentialStore:
 
         Does nothing where nothing is to be mended.
         """
+        self._check_no_packet("a repair")
         with self._turns:
             self._check_writable()
             if self._layout.needs_repair:
