@@ -12,7 +12,7 @@ in a table of one drive::
     load_before = false            # pull the tray in before mounting
     transport = "auto"             # auto | sg | sr | spti | virtual
     spool = "~/.local/state/udffs/spool"
-    spool_size = "2 GiB"
+    spool_size = "1 GiB"           # 0: what the drive writes in 30 seconds
     stash = "~/.cache/udffs/stash"
     stash_size = "1 GiB"
     commit_idle = 10               # seconds without writing
@@ -56,7 +56,7 @@ class DriveSettings:
     eject_after: bool = False
     load_before: bool = False
     transport: str = "auto"
-    spool_size: int = 2 << 30
+    spool_size: int = 0
     stash_size: int = 1 << 30
     commit_idle: float = 10.0
     commit_max: float = 60.0

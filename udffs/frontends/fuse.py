@@ -114,6 +114,7 @@ class Operations:
         self.on_init = on_init
         self.clock = clock
         self._aliases: set[str] = set()
+        self._open: set[int] = set()
         self._linked: set[int] = set()
         self._lock = threading.Lock()
 
@@ -136,7 +137,7 @@ class Operations:
 
     def getattr(self, path: str | None, fi: Any = None) -> Attributes:
         if fi is not None:
-            return self.filesystem.getattr(None, fi.fh)
+            return self.filesystem.getattr("", fi.fh)
         return self.filesystem.getattr(self._known(path or "/"))
 
     def readlink(self, path: str) -> str:
@@ -177,9 +178,12 @@ class Operations:
         self.filesystem.rename(self._known(old), new)
 
     def _hide(self, old: str, name: str) -> bool:
-        # Only an open file is hidden; anybody else may call a file so.
-        if not self.filesystem.orphan(old, "/" + name):
+        # libfuse hides open files only, and holds its lock on this path: who
+        # renames another one to such a name means it.
+        inode = self.filesystem.getattr(self._known(old)).inode
+        if all(self.filesystem.getattr("", handle).inode != inode for handle in list(self._open)):
             return False
+        self.filesystem.orphan(old, "/" + name)
         with self._lock:
             self._aliases.add(name)
         return True
@@ -197,7 +201,7 @@ class Operations:
 
     def truncate(self, path: str | None, size: int, fi: Any = None) -> None:
         if fi is not None:
-            self.filesystem.truncate(None, size, fi.fh)
+            self.filesystem.truncate("", size, fi.fh)
         else:
             self.filesystem.truncate(self._known(path or "/"), size)
 
@@ -205,7 +209,8 @@ class Operations:
 
     def open(self, path: str, fi: Any) -> None:
         fi.fh = self.filesystem.open(self._known(path), fi.flags)
-        attributes = self.filesystem.getattr(None, fi.fh)
+        attributes = self.filesystem.getattr("", fi.fh)
+        self._open.add(fi.fh)
         if attributes.links > 1:
             with self._lock:
                 self._linked.add(attributes.inode)
@@ -216,12 +221,24 @@ class Operations:
     def create(self, path: str, mode: int, fi: Any) -> None:
         uid, gid, _pid = fuse.fuse_get_context()
         fi.fh = self.filesystem.create(path, stat.S_IMODE(mode), fi.flags, uid, gid)
+        self._open.add(fi.fh)
 
     def read(self, handle: int, size: int, offset: int) -> bytes:
         return self.filesystem.read(handle, size, offset)
 
-    def write(self, handle: int, data: bytes, offset: int) -> int:
-        return self.filesystem.write(handle, data, offset)
+    def write(self, path: str | None, data: bytes, offset: int, fi: Any) -> int:
+        if fi.writepage and path is not None:
+            return self._write_page(path, data, offset)
+        return self.filesystem.write(fi.fh, data, offset)
+
+    def _write_page(self, path: str, data: bytes, offset: int) -> int:
+        # A mapped page goes where it belongs, though the kernel may choose a
+        # handle with O_APPEND for it.
+        handle = self.filesystem.open(self._known(path), os.O_WRONLY)
+        try:
+            return self.filesystem.write(handle, data, offset)
+        finally:
+            self.filesystem.release(handle)
 
     def flush(self, _path: str | None, fi: Any) -> None:
         self.filesystem.flush(fi.fh)
@@ -230,6 +247,7 @@ class Operations:
         self.filesystem.fsync(fi.fh, bool(datasync))
 
     def release(self, _path: str | None, fi: Any) -> None:
+        self._open.discard(fi.fh)
         self.filesystem.release(fi.fh)
 
     # -- directories and the volume -------------------------------------------
@@ -251,7 +269,7 @@ class Operations:
             "f_files": space.files,
             "f_ffree": space.available,
             "f_favail": space.available,
-            "f_namemax": space.names_max,
+            "f_namemax": space.name_max,
         }
 
 
@@ -300,11 +318,11 @@ class Session(fuse.FUSE):  # type: ignore[misc]  # fusepy has no types
         # moments in the year 1970.
         stamps: list[int | None] = [None, None]
         now = self.operations.clock()
-        for index, time in enumerate((buf.contents.actime, buf.contents.modtime)):
-            if time.tv_nsec == UTIME_NOW:
+        for index, stamp in enumerate((buf.contents.actime, buf.contents.modtime)):
+            if stamp.tv_nsec == UTIME_NOW:
                 stamps[index] = now
-            elif time.tv_nsec != UTIME_OMIT:
-                stamps[index] = time.tv_sec * BILLION + time.tv_nsec
+            elif stamp.tv_nsec != UTIME_OMIT:
+                stamps[index] = stamp.tv_sec * BILLION + stamp.tv_nsec
         self.operations.utimens(path.decode(), *stamps)
 
     def read(self, path: bytes | None, buf: Any, size: int, offset: int, fip: Any) -> int:
@@ -315,7 +333,8 @@ class Session(fuse.FUSE):  # type: ignore[misc]  # fusepy has no types
 
     def write(self, path: bytes | None, buf: Any, size: int, offset: int, fip: Any) -> int:
         data = ctypes.string_at(buf, size)
-        written: int = self.operations.write(fip.contents.fh, data, offset)
+        known = None if path is None else path.decode()
+        written: int = self.operations.write(known, data, offset, fip.contents)
         return written
 
     def readdir(self, path: bytes | None, buf: Any, filler: Any, offset: int, fip: Any) -> int:

@@ -43,7 +43,7 @@ class Space(NamedTuple):
     free: int
     available: int
     files: int
-    names_max: int
+    name_max: int
 
 
 @dataclass
@@ -96,21 +96,20 @@ class FakeFileSystem:
     def start(self) -> None:
         self.started = True
 
-    def shutdown(self, progress: Callable[[float], None] | None = None) -> None:
+    def shutdown(self, progress: Callable[[int], None] | None = None) -> None:
         self.shut += 1
         if progress is not None:
-            progress(0.5)
-            progress(1.0)
+            progress(1)
 
-    def sync(self, progress: Callable[[float], None] | None = None) -> None:
+    def sync(self, progress: Callable[[int], None] | None = None) -> None:
         if progress is not None:
-            progress(1.0)
+            progress(1)
 
-    def close_disc(self, final: bool, progress: Callable[[float], None] | None = None) -> None:
+    def close_disc(self, *, final: bool, progress: Callable[[float], None] | None = None) -> None:
         self.read_only = "closed"
 
     def status(self) -> dict[str, object]:
-        return {"label": self.label}
+        return {"label": self.label, "unsaved_bytes": 4096}
 
     # -- names ---------------------------------------------------------------
 
@@ -200,16 +199,13 @@ class FakeFileSystem:
             del parent.entries[name]
             node.links -= 1
 
-    def orphan(self, path: str, alias: str) -> bool:
+    def orphan(self, path: str, alias: str) -> None:
         with self.lock:
             node = self._find(path)
-            if node not in self.handles.values():
-                return False
             parent, name = self._parent(path)
             del parent.entries[name]
             node.links -= 1
             self.aliases[alias] = node
-            return True
 
     def rmdir(self, path: str) -> None:
         with self.lock:

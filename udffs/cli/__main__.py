@@ -1,0 +1,5 @@
+"""``python -m udffs.cli`` is ``udffs``."""
+
+from udffs.cli import main
+
+main()

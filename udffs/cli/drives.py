@@ -1,0 +1,78 @@
+"""``udffs drives``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from udffs.cli.output import Output, reports
+
+if TYPE_CHECKING:
+    from media.discovery import DriveSummary
+    from udffs.control import Entry
+
+
+@click.command(name="drives")
+@reports
+def command(out: Output) -> None:
+    """What drives there are, and what disc is in them.
+
+    Virtual drives are those in the settings ("virtual_drives"), those that
+    `udffs new` made and that still exist, and those that are mounted.
+
+    \b
+    Example:
+      udffs drives
+    """
+    from media import discovery
+    from udffs import settings
+    from udffs.cli.known import known_discs
+    from udffs.control import Registry
+    from udffs.settings import drive_key
+
+    mounted = {entry.drive: entry for entry in Registry().entries()}
+    named = [*settings.load().virtual_drives, *known_discs(), *mounted]
+    names = list(dict.fromkeys(drive_key(name) for name in named))
+    rows = [
+        _mounted(mounted[found.name]) if found.name in mounted else _row(found)
+        for found in discovery.list_drives(names)
+    ]
+    lines = [f"{row['drive']}: {row['text']}" for row in rows]
+    text = "\n".join(lines) or (
+        "There are no drives. `udffs new disc.img` makes a virtual one; burners of metal "
+        "come with a later version."
+    )
+    out.result({"drives": rows}, text)
+
+
+def _mounted(entry: Entry) -> dict[str, Any]:
+    where = f"mounted at {entry.where}" if entry.where else "being mounted"
+    if entry.state == "finishing":
+        where = "unmounted; what is left is being written to the disc"
+    return {
+        "drive": entry.drive,
+        "kind": "virtual",
+        "state": entry.state,
+        "label": entry.label,
+        "where": entry.where,
+        "text": f'"{entry.label}", {where}',
+    }
+
+
+def _row(found: DriveSummary) -> dict[str, Any]:
+    disc = found.disc
+    text = found.problem
+    if not text:
+        text = "no disc" if disc.status == "none" else f"{disc.kind}, {disc.status}"
+    return {
+        "drive": found.name,
+        "kind": found.kind,
+        "state": "unmounted",
+        "title": found.title,
+        "disc": None if disc.status == "none" else disc.kind,
+        "status": disc.status,
+        "sessions": disc.sessions,
+        "problem": found.problem or None,
+        "text": text,
+    }

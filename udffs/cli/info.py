@@ -1,0 +1,254 @@
+"""``udffs info``."""
+
+from __future__ import annotations
+
+import contextlib
+import stat
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from media.errors import MediaError
+from udffs.cli.output import Output, local_progress, reports, size
+from udffs.errors import BlankDiscError, DiscError
+
+if TYPE_CHECKING:
+    from media.store import BlockStore
+    from udffs.control import Entry
+    from udffs.filesystem import FileSystem
+    from udffs.volume import Volume
+
+#: Files up to which the space that they take is counted without being asked.
+COUNTED = 20_000
+
+READABLE_OPEN = (
+    "here, and on systems whose UDF driver knows discs that are still being written (Linux); "
+    "elsewhere once it is closed"
+)
+READABLE_CLOSED = "everywhere where UDF {udf} can be read"
+
+
+@click.command(name="info")
+@click.argument("drive", metavar="DRIVE|PLACE")
+@click.option(
+    "--space", is_flag=True, help="Count live and hidden space on discs of many files too."
+)
+@reports
+def command(out: Output, drive: str, space: bool) -> None:
+    """What is known about a disc: its state, sessions, volume and space.
+
+    Space: "live" is what the files of now take, "hidden" what earlier states
+    of them take (nothing is ever erased from such a disc), "reserved" what is
+    kept back so that the disc can always be closed.
+
+    \b
+    Example:
+      udffs info disc.img
+    """
+    from udffs.cli.mounts import running
+
+    entry = running(drive)
+    told = _of_mount(out, entry) if entry is not None else _of_disc(out, drive, space)
+    out.result(told, text(told))
+
+
+def _of_mount(out: Output, entry: Entry) -> dict[str, Any]:
+    """What the process that serves the mount says."""
+    from udffs.cli.mounts import ask
+
+    status = ask(out, entry, "status")
+    for note in status.pop("notes", []):
+        out.note(str(note))
+    return {"drive": entry.drive, "mounted": entry.where, **status}
+
+
+def _of_disc(out: Output, drive: str, count: bool) -> dict[str, Any]:
+    from media import discovery
+
+    with contextlib.closing(discovery.open_block_store(drive, writable=False)) as store:
+        told = {"drive": drive, "mounted": None, **describe_store(store, medium_of(store))}
+        told["volume"] = None
+        try:
+            told |= _volume(out, store, count)
+        except BlankDiscError:
+            pass
+        except DiscError as error:
+            out.note(str(error))
+        return told
+
+
+def describe_store(store: BlockStore, medium: str) -> dict[str, Any]:
+    """The disc itself: blocks of 2,048 bytes, sessions, what can be written.
+
+    Asks the drive nothing: a packet may be on its way to the disc."""
+    from media.store import SequentialStore
+
+    told: dict[str, Any] = {
+        "blocks": store.capacity,
+        "last_block": store.last_block,
+        "sessions": [[span.start, span.end] for span in store.sessions],
+    }
+    if not isinstance(store, SequentialStore):
+        return {**told, "disc": "image", "status": "read-only"}
+    status = "appendable" if store.appendable else "closed"
+    return {
+        **told,
+        "disc": medium,
+        "status": "blank" if store.blank else status,
+        "title": store.drive.info.title,
+        "session_open": store.session_open,
+        "next_writable": store.next_writable,
+        "blocks_unwritten": store.free_blocks,
+        "needs_repair": store.needs_repair,
+    }
+
+
+def medium_of(store: BlockStore) -> str:
+    """The kind of disc, asked of the drive: "CD-R", or "image" where there is none."""
+    drive = getattr(store, "drive", None)
+    return "image" if drive is None else str(drive.disc().kind)
+
+
+def describe_mounted(store: BlockStore, medium: str, filesystem: FileSystem) -> dict[str, Any]:
+    """The same of a disc that is mounted, from the process that serves it."""
+    status = filesystem.status()
+    volume = filesystem.volume
+    space = filesystem.statfs()
+    told: dict[str, Any] = {
+        "label": filesystem.label,
+        "identity": volume.identity,
+        "udf": status["udf"],
+        "kind": volume.kind,
+        "files": space.files or volume.files,
+        "directories": volume.directories,
+        "write_protected": volume.write_protected or None,
+    }
+    return {
+        **describe_store(store, medium),
+        "volume": told,
+        "space": {"free": space.available, "reserved": status.get("blocks_reserved", 0)},
+        **{key: status.get(key) for key in ("unsaved_bytes", "commits", "blocks_written", "spool")},
+        "read_only": filesystem.read_only,
+        "error": status.get("error"),
+        "notes": status["notes"],
+    }
+
+
+def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
+    from udffs.volume import open_volume
+
+    volume = open_volume(store)
+    for note in volume.notes:
+        out.note(note)
+    told: dict[str, Any] = {
+        "label": volume.label,
+        "identity": volume.identity,
+        "udf": f"{volume.revision >> 8:x}.{volume.revision & 0xFF:02x}",
+        "kind": volume.kind,
+        "created": _moment(volume.created),
+        "files": volume.files,
+        "directories": volume.directories,
+        "write_protected": volume.write_protected or None,
+    }
+    if volume.vat is not None:
+        told["last_commit"] = _moment(volume.vat.time)
+        told["vat_location"] = volume.vat.location
+    space = _room(store, volume)
+    if count or volume.files <= COUNTED:
+        with out.progress() as show:
+            live = _live(volume, local_progress(show, "Counting what files take"))
+        space |= {"live": live, "hidden": max(0, store.last_block + 1 - live)}
+    return {"volume": told, "space": space}
+
+
+def _room(store: BlockStore, volume: Volume) -> dict[str, Any]:
+    """Free and reserved blocks, as a mount of the disc would show them."""
+    from media.store import SequentialStore
+    from udffs.commit.opening import SESSION_OPENING_EXTRA
+    from udffs.commit.reserve import Reserve
+    from udffs.commit.structures import SESSION_BLOCKS
+
+    if volume.vat is None or not isinstance(store, SequentialStore) or not store.appendable:
+        return {"free": 0, "reserved": 0}
+    reserve = Reserve(
+        free=store.free_blocks,
+        link_blocks=store.link_blocks,
+        packet_limit=store.packet_limit,
+        opening=0 if store.session_open else SESSION_BLOCKS + SESSION_OPENING_EXTRA,
+    )
+    reserve.grow_vat(len(volume.vat.entries))
+    return {"free": reserve.available, "reserved": reserve.closing}
+
+
+def _live(volume: Volume, progress: Callable[[float], None]) -> int:
+    """Blocks that the files and directories of now take, ICBs included.
+
+    What cannot be read is not counted."""
+    total = max(1, volume.files + volume.directories)
+    seen: set[int] = set()
+    waiting = [volume.root_key]
+    blocks = 0
+    while waiting:
+        key = waiting.pop()
+        if key in seen:
+            continue
+        seen.add(key)
+        progress(min(1.0, len(seen) / total))
+        with contextlib.suppress(DiscError, MediaError):
+            inode = volume.inode(key)
+            blocks += 1 + sum(-(-run.length // 2048) for run in inode.runs if run.block >= 0)
+            if stat.S_ISDIR(inode.mode):
+                waiting += (entry.key for entry in volume.entries(inode))
+    return blocks
+
+
+def _moment(nanoseconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(nanoseconds // 10**9))
+
+
+def text(told: dict[str, Any]) -> str:
+    """The report for people."""
+    rows = [("Drive", told["drive"]), *_disc_rows(told), *_volume_rows(told), *_space_rows(told)]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _disc_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if told["mounted"]:
+        how = f", read-only: {told['read_only']}" if told.get("read_only") else ""
+        yield "Mounted", f"{told['mounted']}{how}"
+    if told["disc"] == "image":
+        yield "Disc", f"an image of {size(told['blocks'])}, read-only"
+        return
+    state = "still open" if told["session_open"] else told["status"]
+    repair = "; its last packet was cut off and will be repaired" if told["needs_repair"] else ""
+    yield "Disc", f"{told['disc']} of {size(told['blocks'])}, {state}{repair}"
+    yield "Sessions", str(len(told["sessions"]))
+    if told["status"] == "blank":
+        yield "Volume", f"none: the disc is blank (`udffs format {told['drive']}` prepares it)"
+
+
+def _volume_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    volume = told["volume"]
+    if volume is None:
+        return
+    yield "Volume", f'"{volume["label"]}", UDF {volume["udf"]}'
+    yield "Files", f"{volume['files']} in {volume['directories']} directories"
+    if "last_commit" in volume:
+        yield "Last saved", volume["last_commit"]
+    if volume["write_protected"]:
+        yield "Protected", volume["write_protected"]
+    if volume["kind"] == "vat" and told.get("session_open"):
+        yield "Readable", READABLE_OPEN
+    else:
+        yield "Readable", READABLE_CLOSED.format(udf=volume["udf"])
+
+
+def _space_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    space = told.get("space")
+    if space is None:
+        return
+    for name, blocks in space.items():
+        yield name.capitalize(), size(blocks)

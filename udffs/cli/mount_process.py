@@ -1,0 +1,476 @@
+"""The process that serves one mounted disc, from opening the drive to the
+moment when the disc is safe.
+
+Started afresh by ``udffs mount`` (``python -m udffs.cli.mount_process``) with a
+request as JSON on its standard input; on its standard output it reports lines
+of JSON: any ``note`` and ``progress``, then one ``ready`` or ``error``. After
+that it speaks through its socket (:mod:`udffs.control`) and its log, which is
+its standard error.
+
+Order of things at the end, whoever asks for it: the mount point goes (so that
+nothing new comes in, and what is mapped is written back), then the last commit,
+then the close if it is wanted, then the drive is let go, then the entry in the
+registry; then whoever waits is told, and the process ends.
+
+SIGTERM, SIGINT and SIGHUP are blocked in every thread and taken by one that
+waits for them: commit, then unmount, as a command would. SIGPIPE is blocked as
+well, because libfuse resets it to its deadly default before the last commit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from udffs import control
+from udffs.cli.info import describe_mounted, medium_of
+from udffs.cli.opening import open_filesystem, saved
+from udffs.control import Claim, Event, Progress, Registry, Server, Tell
+from udffs.errors import (
+    AlreadyMountedError,
+    BlankDiscError,
+    InternalError,
+    ReadOnlyError,
+    RecordingDisabledError,
+    UdffsError,
+)
+from udffs.settings import DriveSettings, Settings, drive_key, load
+
+if TYPE_CHECKING:
+    from media.store import BlockStore
+    from udffs.filesystem import FileSystem
+
+log = logging.getLogger("udffs.mount")
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+#: Seconds that programs which still use the volume have to leave it after a
+#: signal; then they are cut off.
+GRACE = 5.0
+#: Seconds for the last answers to those who wait for them.
+LAST_WORDS = 5.0
+
+LEAVE, CLOSE, PROTECT = "leave", "close", "protect"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to mount, where and how. ``read_only`` None: as the disc allows;
+    False: only if it can be written to. ``at``: block of the VAT's ICB of an
+    old state."""
+
+    drive: str
+    where: str | None = None
+    read_only: bool | None = None
+    at: int | None = None
+    format: dict[str, Any] | None = None
+    load: bool = False
+    speed: int | None = None
+    options: dict[str, str | bool] = field(default_factory=dict)
+    log: str = ""
+
+    def dumps(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def loads(cls, text: str) -> Request:
+        return cls(**json.loads(text))
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal came before there was anything to unmount."""
+
+
+class MountProcess:
+    """Serves one disc. ``report`` gets the notes and the ready line;
+    ``progress`` what goes on before that and at the end."""
+
+    def __init__(
+        self, request: Request, settings: Settings, registry: Registry, report: Tell
+    ) -> None:
+        self.request = request
+        self.settings: DriveSettings = settings.for_drive(request.drive)
+        self.settings_path = settings.path
+        self.registry = registry
+        self.report = report
+        self.progress = Progress()
+        self.progress.listen(report)
+        self.where = ""
+        self.failure: BaseException | None = None
+        # What a plain umount amounts to; a command says it anew.
+        self._ending = CLOSE if self.settings.close == "close" else LEAVE
+        self._eject = self.settings.eject_after
+        self._made_place = False
+        self._ready = threading.Event()
+        self._unmounted = threading.Event()
+        self._finished = threading.Event()
+        self._finish_lock = threading.Lock()
+        self._claim: Claim
+        self._server: Server
+        self._filesystem: FileSystem
+        self._store: BlockStore
+
+    # -- the beginning ---------------------------------------------------------
+
+    def run(self) -> BaseException | None:
+        """Mounts, serves and finishes. Returns what went wrong at the end;
+        raises what went wrong before it was mounted."""
+        self._claim = self._claim_drive()
+        try:
+            self._store = self._open_store()
+            try:
+                # Asked now, because no command may come between two packets later.
+                self._medium = medium_of(self._store)
+                self._filesystem = self._open_filesystem()
+                self.where = self._choose_place()
+            except BaseException:
+                self._store.close()
+                raise
+        except BaseException:
+            self._claim.release()
+            raise
+        try:
+            self._serve()
+        finally:
+            self._finish()
+        if not self._ready.is_set() and self.failure is not None:
+            raise self.failure
+        return self.failure
+
+    def _claim_drive(self) -> Claim:
+        """The drive, once a process that still finishes with it has done so."""
+        while True:
+            try:
+                return self.registry.claim(self.request.drive, self.request.log)
+            except AlreadyMountedError as error:
+                entry = error.fields.get("entry")
+                if entry is None or entry.state != control.FINISHING:
+                    raise
+                self._wait_for(entry)
+
+    def _wait_for(self, entry: control.Entry) -> None:
+        self.progress.phase("Waiting until the drive has finished with its last mount")
+        with contextlib.suppress(UdffsError):  # it will tell by itself
+            control.ask(self.registry, entry, "wait", listen=self.report, until_gone=True)
+        if signal.sigpending() & set(STOP_SIGNALS):
+            raise Interrupted
+        time.sleep(0.05)
+
+    def _open_store(self) -> BlockStore:
+        from media import discovery
+
+        name = self.request.drive
+        recording = self.settings.recording
+        if not recording and (self.request.read_only is False or self.request.format):
+            raise RecordingDisabledError(drive=name, path=self.settings_path)
+        if not recording and not self.request.read_only:
+            self._note(str(RecordingDisabledError(drive=name, path=self.settings_path)))
+        if self.request.load or self.settings.load_before:
+            self.progress.phase("Loading the disc")
+            with contextlib.closing(discovery.open_drive(name, writable=False)) as drive:
+                drive.load(self.progress)
+        writable = recording and not self.request.read_only and self.request.at is None
+        speed = self.request.speed or self.settings.speed or None
+        return discovery.open_block_store(name, writable=writable, speed=speed)
+
+    def _open_filesystem(self) -> FileSystem:
+        from udffs.cli.opening import format_store
+
+        if self.request.format is not None and getattr(self._store, "blank", False):
+            self.progress.phase("Formatting")
+            format_store(self._store, **self.request.format)
+        try:
+            filesystem = open_filesystem(
+                self._store,
+                self.settings,
+                at=self.request.at,
+                read_only=bool(self.request.read_only) or not self.settings.recording,
+            )
+        except BlankDiscError as error:
+            raise BlankDiscError(drive=self.request.drive) from error
+        for note in filesystem.notes:
+            self._note(note)
+        if filesystem.read_only and self.request.read_only is False:
+            raise ReadOnlyError(why=filesystem.read_only)
+        return filesystem
+
+    def _choose_place(self) -> str:
+        from udffs.frontends import mountpoint
+
+        where = self.request.where
+        if where is None:
+            where = mountpoint.default_place(self._filesystem.label, Path.home())
+            self._made_place = True
+        else:
+            where = drive_key(where)
+        for told in mountpoint.prepare(where, nonempty=bool(self.request.options.get("nonempty"))):
+            self._note(told)
+        self._claim.update(where=where)
+        return where
+
+    def _note(self, text: str) -> None:
+        log.info("%s", text)
+        self.report({"event": "note", "message": text})
+
+    # -- serving ---------------------------------------------------------------
+
+    def _serve(self) -> None:
+        from udffs.frontends import fuse
+
+        options = dict(self.request.options)
+        if self._filesystem.read_only:
+            options["ro"] = True
+        if os.geteuid() == 0:
+            # What root mounts, others are to see; the permissions on the disc
+            # decide what they may do.
+            options.setdefault("allow_other", True)
+        try:
+            fuse.serve(
+                self._filesystem,
+                self.where,
+                fsname=self.request.drive,
+                options=options,
+                on_init=self._begin,
+            )
+        except BaseException as error:
+            self._fail(error)
+        self._unmounted.set()
+
+    def _begin(self) -> None:
+        """The mount is there: only now may threads start."""
+        try:
+            self._filesystem.start()
+            self._server = Server(self._claim.socket_path, self._handlers())
+            self._server.start()
+            threading.Thread(target=self._take_signals, name="udffs-signals", daemon=True).start()
+            self._claim.update(
+                state=control.MOUNTED,
+                label=self._filesystem.label,
+                read_only=self._filesystem.read_only,
+            )
+            self._ready.set()
+            self.report({"event": "ready", **asdict(self._claim.entry)})
+        except BaseException as error:
+            self._fail(error)
+            threading.Thread(target=self._leave, name="udffs-leave", daemon=True).start()
+
+    def _take_signals(self) -> None:
+        number = signal.sigwait(STOP_SIGNALS)
+        log.info("%s: commit, then unmount", signal.Signals(number).name)
+        self._ending, self._eject = LEAVE, False  # closing takes minutes; a shutdown has none
+        try:
+            self._filesystem.sync()
+        except BaseException as error:  # the last commit will tell it again
+            log.error("commit before unmounting: %s", error)
+        self._leave()
+        while True:
+            number = signal.sigwait(STOP_SIGNALS)
+            log.info("%s: still writing; the disc is not safe yet", signal.Signals(number).name)
+
+    def _leave(self) -> None:
+        """Unmounts, whoever uses the volume."""
+        from udffs.frontends import mountpoint
+
+        try:
+            mountpoint.unmount(self.where)
+        except UdffsError as error:
+            log.warning("%s", error)
+            with contextlib.suppress(UdffsError):
+                mountpoint.unmount(self.where, lazy=True)
+        if self._unmounted.wait(GRACE):
+            return
+        # Whoever has files open still keeps libfuse's loop going. What they
+        # wrote until now is committed; the end of the process cuts them off.
+        self._finish()
+        os._exit(0 if self.failure is None else 1)
+
+    # -- the end -----------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """The last commit, and everything after it; once."""
+        with self._finish_lock:
+            if self._finished.is_set():
+                return
+            served = self._ready.is_set()
+            self._claim.update(state=control.FINISHING)
+            if not served:
+                self._ending, self._eject = LEAVE, False
+            for step in (self._last_commit, self._store.close, self._eject_disc, self._tidy):
+                self._attempt(step)
+            told = served and self.failure is not None
+            self._claim.release(self.failure if told else None)
+            self._finished.set()
+            if served:
+                self._server.drain(LAST_WORDS)
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except BaseException as error:
+            self._fail(error)
+
+    def _last_commit(self) -> None:
+        self.progress.phase("Writing to the disc")
+        try:
+            if self._ending != LEAVE and not self._filesystem.read_only:
+                self.progress.phase("Closing the disc")
+                self._filesystem.close_disc(final=self._ending == PROTECT, progress=self.progress)
+        finally:
+            self._filesystem.shutdown(saved(self._filesystem, self.progress))
+
+    def _eject_disc(self) -> None:
+        if self._eject:
+            from media import discovery
+
+            with contextlib.closing(
+                discovery.open_drive(self.request.drive, writable=False)
+            ) as drive:
+                drive.eject()
+
+    def _tidy(self) -> None:
+        if self._made_place:
+            with contextlib.suppress(OSError):
+                Path(self.where).rmdir()
+
+    def _fail(self, error: BaseException) -> None:
+        expected = isinstance(error, UdffsError) or type(error).__module__.startswith("media.")
+        log.error("%s", error or type(error).__name__, exc_info=None if expected else error)
+        if self.failure is None:
+            self.failure = error
+
+    # -- commands ------------------------------------------------------------------
+
+    def _handlers(self) -> Mapping[str, control.Handler]:
+        return {
+            "status": self._status,
+            "sync": self._sync,
+            "close": self._close,
+            "unmount": self._unmount,
+            "wait": self._wait,
+        }
+
+    def _status(self, _request: Event, _tell: Tell) -> Event:
+        """What ``udffs info`` tells of a mounted disc."""
+        entry = self._claim.entry
+        return {
+            **describe_mounted(self._store, self._medium, self._filesystem),
+            "state": entry.state,
+            "pid": entry.pid,
+            "log": entry.log,
+            "drive_seconds": self._drive_seconds(),
+        }
+
+    def _drive_seconds(self) -> float | None:
+        """Of a virtual burner: what a real drive would have needed so far."""
+        seconds = getattr(getattr(self._store, "drive", None), "seconds", None)
+        return None if seconds is None else float(seconds)
+
+    def _sync(self, _request: Event, tell: Tell) -> Event:
+        progress = Progress()
+        progress.listen(tell)
+        progress.phase("Writing to the disc")
+        self._filesystem.sync(saved(self._filesystem, progress))
+        return {"where": self.where}
+
+    def _close(self, request: Event, tell: Tell) -> Event:
+        progress = Progress()
+        progress.listen(tell)
+        progress.phase("Closing the disc")
+        self._filesystem.close_disc(final=bool(request.get("final")), progress=progress)
+        self._claim.update(read_only=self._filesystem.read_only)
+        return {"where": self.where, "protected": bool(request.get("final"))}
+
+    def _unmount(self, request: Event, tell: Tell) -> Event:
+        """``ending``: leave, close or protect; ``eject``: as well."""
+        from udffs.frontends import mountpoint
+
+        if not self._unmounted.is_set():
+            before = self._ending, self._eject
+            self._ending = str(request.get("ending", LEAVE))
+            self._eject = bool(request.get("eject"))
+            try:
+                mountpoint.unmount(self.where)
+            except UdffsError:
+                self._ending, self._eject = before
+                raise
+        return self._wait(request, tell)
+
+    def _wait(self, _request: Event, tell: Tell) -> Event:
+        """Until the disc is safe; with the failure of the last commit."""
+        self.progress.listen(tell)
+        self._finished.wait()
+        if self.failure is not None:
+            raise self.failure
+        return {"where": self.where, "ending": self._ending, "ejected": self._eject}
+
+
+def main() -> int:
+    """The process as ``udffs mount`` starts it."""
+    report = _reporter(os.dup(1))
+    os.dup2(2, 1)
+    prepare_process()
+    try:
+        request = Request.loads(sys.stdin.read())
+        process = MountProcess(request, load(), Registry(), report)
+        failure = process.run()
+    except BaseException as error:
+        failure = error
+        log.error("%s", error or type(error).__name__, exc_info=not isinstance(error, UdffsError))
+        report(control.error_event(_told(error)))
+    return 0 if failure is None else _exit_code(failure)
+
+
+def prepare_process() -> None:
+    """Signals, log and the interpreter's own settings, before any thread."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP_SIGNALS, signal.SIGPIPE})
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    faulthandler.enable()
+    os.umask(0o077)
+    # One thread that computes would make every program wait 5 ms for its turn.
+    sys.setswitchinterval(0.0002)
+
+
+def _told(error: BaseException) -> BaseException:
+    expected = isinstance(error, UdffsError | OSError | KeyboardInterrupt)
+    if expected or type(error).__module__.startswith("media."):
+        return error
+    return InternalError(what=f"{type(error).__name__}: {error}")
+
+
+def _exit_code(error: BaseException) -> int:
+    from udffs.cli.exitcodes import exit_code
+
+    return exit_code(error)
+
+
+def _reporter(descriptor: int) -> Tell:
+    """Lines of JSON to the command that started us, as long as it listens."""
+
+    pipe = os.fdopen(descriptor, "wb", buffering=0)
+    lock = threading.Lock()
+
+    def report(event: Event) -> None:
+        with lock, contextlib.suppress(OSError):
+            if not pipe.closed:
+                pipe.write(json.dumps(event).encode() + b"\n")
+                if event["event"] in ("ready", "error"):
+                    pipe.close()
+
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

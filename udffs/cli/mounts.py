@@ -1,0 +1,50 @@
+"""What the commands need to talk to running mounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from udffs import control
+from udffs.cli.output import Output
+from udffs.control import Entry, Registry
+from udffs.errors import AlreadyMountedError, NotMountedError
+
+
+def running(name: str) -> Entry | None:
+    """The running mount of a drive or at a mount point, if there is one."""
+    return Registry().find(name)
+
+
+def must_run(name: str) -> Entry:
+    """The running mount of a drive or at a mount point.
+
+    Raises NotMountedError, or what went wrong when it was unmounted while
+    nobody was listening."""
+    registry = Registry()
+    entry = registry.find(name)
+    if entry is not None:
+        return entry
+    failure = registry.take_failure(name)
+    if failure is not None:
+        raise control.error_from(failure)
+    raise NotMountedError(name=name)
+
+
+def tell_earlier_failure(out: Output, name: str) -> None:
+    """Says what went wrong at the end of the last mount, if nobody was told."""
+    failure = Registry().take_failure(name)
+    if failure is not None:
+        out.note(f"When it was last unmounted: {failure.get('message')}")
+
+
+def must_not_run(name: str) -> None:
+    """Raises AlreadyMountedError while a drive is mounted."""
+    entry = running(name)
+    if entry is not None:
+        raise AlreadyMountedError(drive=entry.drive, where=entry.where)
+
+
+def ask(out: Output, entry: Entry, command: str, **arguments: Any) -> dict[str, Any]:
+    """Sends a command to a running mount, and shows its progress."""
+    with out.progress() as show:
+        return control.ask(Registry(), entry, command, listen=show, **arguments)

@@ -1,0 +1,100 @@
+"""``udffs unmount``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from udffs.cli.output import Output, reports, size
+
+if TYPE_CHECKING:
+    from udffs.control import Entry
+
+LEAVE, CLOSE, PROTECT = "leave", "close", "protect"
+
+LEFT_OPEN = (
+    "The disc was left open: systems without a UDF driver that knows such discs cannot read "
+    "it yet. `udffs close {drive}` makes it readable everywhere."
+)
+
+
+@click.command(name="unmount")
+@click.argument("mount", metavar="DRIVE|PLACE")
+@click.option("--leave-open", "ending", flag_value=LEAVE, help="Leave the disc as it is.")
+@click.option("--close", "ending", flag_value=CLOSE, help="Close it; more can be added later.")
+@click.option("--protect", "ending", flag_value=PROTECT, help="Close it for good.")
+@click.option("--eject", is_flag=True, help="Open the tray afterwards.")
+@reports
+def command(out: Output, mount: str, ending: str | None, eject: bool) -> None:
+    """Finish with a disc. Returns when all of it is safe, and says so.
+
+    Without one of --leave-open, --close and --protect the setting "close"
+    decides (ask, leave or close).
+
+    \b
+    Example:
+      udffs unmount ~/Discs/Holiday --close --eject
+    """
+    from udffs.cli.mounts import must_run
+
+    entry = must_run(mount)
+    finish(out, entry, choose_ending(out, entry, ending), eject=eject)
+
+
+def choose_ending(out: Output, entry: Entry, wanted: str | None) -> str:
+    """What happens to the disc: as the command says, else as the settings say,
+    else as the user says."""
+    from udffs import settings
+
+    if wanted is not None:
+        return wanted
+    policy = settings.load().for_drive(entry.drive).close
+    if entry.read_only is not None:
+        return LEAVE
+    if policy != "ask":
+        return CLOSE if policy == "close" else LEAVE
+    if out.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return LEAVE
+    return _ask_user(entry)
+
+
+def _ask_user(entry: Entry) -> str:
+    from udffs import control
+    from udffs.control import Registry
+
+    status = control.ask(Registry(), entry, "status")
+    cost = status.get("close_blocks")
+    price = f" It takes {size(cost)} of the disc." if isinstance(cost, int) else ""
+    click.echo(
+        f"Closing makes the disc readable on all systems.{price}\n"
+        "  leave    leave it open: go on writing later, on systems that know such discs\n"
+        "  close    close it: readable everywhere, and more can be added later\n"
+        "  protect  close it for good",
+        err=True,
+    )
+    answer: str = click.prompt(
+        "What shall happen to the disc?",
+        type=click.Choice([LEAVE, CLOSE, PROTECT]),
+        default=LEAVE,
+        err=True,
+    )
+    return answer
+
+
+def finish(out: Output, entry: Entry, ending: str, *, eject: bool) -> None:
+    """Unmounts, waits until the disc is safe, and says how it was left."""
+    from udffs import settings
+    from udffs.cli.mounts import ask
+
+    eject = eject or settings.load().for_drive(entry.drive).eject_after
+    result = ask(out, entry, "unmount", ending=ending, eject=eject, until_gone=True)
+    if result["ending"] == LEAVE and entry.read_only is None:
+        out.note(LEFT_OPEN.format(drive=entry.drive))
+    done = {LEAVE: "", CLOSE: " and closed", PROTECT: " and closed for good"}[result["ending"]]
+    tray = "; the tray is open" if result["ejected"] else ""
+    out.result(
+        {"drive": entry.drive, **result},
+        f"{entry.where} is unmounted{done}. The disc is safe{tray}.",
+    )
