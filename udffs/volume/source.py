@@ -25,8 +25,11 @@ class Source:
 
     def __init__(self, store: BlockStore) -> None:
         self.store = store
-        self.end = store.last_block + 1
-        """The first block that was never written."""
+
+    @property
+    def end(self) -> int:
+        """The first block that was never written; it moves on with every commit."""
+        return self.store.last_block + 1
 
     def blocks(self, block: int, count: int) -> bytes:
         """`count` whole blocks.
