@@ -94,7 +94,7 @@ class Channel:
         tries[reaction] = tries.get(reaction, 0) + 1
         if reaction.remedy is not Remedy.WAIT:
             self.log(f"{commands.name_of(cdb)}: the drive answers {found}")
-        if reaction.remedy is Remedy.SET_UP_AGAIN:
+        if reaction.remedy in (Remedy.SET_UP_AGAIN, Remedy.DOUBT):
             self.doubts += 1
         self._mend(reaction.remedy)
         if tries[reaction] > reaction.limit:
@@ -112,7 +112,7 @@ class Channel:
 
     def _mend(self, remedy: Remedy) -> None:
         """Not within another remedy: its commands fail as they do."""
-        if remedy in (Remedy.NONE, Remedy.WAIT) or self._mending:
+        if remedy in (Remedy.NONE, Remedy.WAIT, Remedy.DOUBT) or self._mending:
             return
         self._mending = True
         try:

@@ -32,6 +32,8 @@ class Remedy(enum.Enum):
     SYNCHRONIZE = enum.auto()
     RESEND_PAGE = enum.auto()
     SET_UP_AGAIN = enum.auto()
+    #: Nothing but to keep in mind that an earlier write has failed
+    DOUBT = enum.auto()
 
 
 class Reaction(NamedTuple):
@@ -99,6 +101,14 @@ _TABLE = (
         Reaction(Remedy.WAIT, 0.1, 1, errors.CalibrationError),
     ),
     _Row(_RECORDING, s.MEDIUM_ERROR, None, None, _fail(errors.PacketLostError)),
+    # A command that ends the packet, as MODE SELECT does, may be told of its failure.
+    _Row(
+        Purpose.OTHER,
+        s.MEDIUM_ERROR,
+        0x0C,
+        None,
+        Reaction(Remedy.DOUBT, 0.0, 2, errors.DriveFailedError),
+    ),
     _Row(_READ, s.MEDIUM_ERROR, None, None, _fail(errors.UnreadableBlockError)),
     _Row(_READ, s.BLANK_CHECK, None, None, _fail(errors.UnreadableBlockError)),
     _Row(_READ, s.ILLEGAL_REQUEST, 0x21, None, _fail(errors.UnreadableBlockError)),

@@ -38,6 +38,8 @@ __all__ = [
     "open_store",
 ]
 
+#: How often something is tried that the drive breaks off by a reset
+_ATTEMPTS = 5
 #: Looks at a next writable address that the drive has not brought up to date,
 #: and the seconds between two of them
 _STALE_LOOKS = 5
@@ -387,11 +389,14 @@ class SequentialStore:
         return self._layout.next_writable
 
     def _write_again(self, block: int, view: memoryview) -> bool:
+        """Whether the drive takes it now."""
         try:
             self.drive.write(block, view)
-        except (errors.AddressMovedError, errors.PacketLostError):
+        except errors.AddressMovedError:
             self._settle()
             return False
+        except (errors.PacketLostError, errors.DriveResetError) as error:
+            self._lost(error)
         return True
 
     def _reset(self, block: int, view: memoryview, error: errors.DriveResetError) -> None:
@@ -469,17 +474,32 @@ class SequentialStore:
                 self._repair()
 
     def _repair(self) -> None:
+        self._insist(self._repair_once, lambda: not self._layout.needs_repair)
+        if self._layout.needs_repair:
+            raise errors.DriveFailedError(name=self.name, why="it could not mend a torn packet")
+
+    def _repair_once(self) -> None:
         number = self.drive.track().number
         try:
             self.drive.repair_track(number)
         except (errors.CommandRefusedError, errors.WrongMediumError) as error:
             self.drive.log(f"repair of track {number}: {error}")
         self.drive.close_track(replies.INVISIBLE_TRACK)
-        self._layout = self._look()
-        if self._layout.needs_repair:
-            raise errors.DriveFailedError(
-                name=self.name, why=f"it could not mend the torn packet in track {number}"
-            )
+
+    def _insist(self, action: Callable[[], None], done: Callable[[], bool]) -> None:
+        """Do something that a reset may break off, again as long as it is not done."""
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                action()
+            except errors.DriveResetError:
+                if left == 0:
+                    raise
+                self._layout = self._look()
+                if done():
+                    return
+            else:
+                self._layout = self._look()
+                return
 
     def close_session(
         self, *, final: bool, progress: Callable[[float], None] | None = None
@@ -496,23 +516,20 @@ class SequentialStore:
                 raise errors.MediaUsageError("There is no open session on this disc to be closed.")
             if self._layout.needs_repair:
                 self._repair()
-            self._close_session(pages.FINAL if final else pages.APPENDABLE, progress)
-            self._layout = self._look()
+            mode = pages.FINAL if final else pages.APPENDABLE
+            self._insist(
+                lambda: self._close_session(mode, progress),
+                lambda: not self._layout.session_open,
+            )
             if self._layout.appendable and not final:
                 self.drive.set_up_writing()
 
     def _close_session(self, multi_session: int, progress: Progress | None) -> None:
-        """Track, then session; after a reset once more, unless it is done."""
-        try:
-            self._close_once(multi_session, progress)
-        except errors.DriveResetError:
-            if self._look().session_open:
-                self._close_once(multi_session, progress)
-
-    def _close_once(self, multi_session: int, progress: Progress | None) -> None:
+        """Track, then session."""
         self.drive.set_up_writing(multi_session=multi_session)
         track = self.drive.track()
-        if track.next_writable is not None and track.next_writable > track.start:
+        # The address may lag behind, the Blank bit may be missing: either will do.
+        if not track.blank or (track.next_writable or 0) > track.start:
             self.drive.close_track(replies.INVISIBLE_TRACK)
         self.drive.close_session(progress)
         if progress is not None:

@@ -58,6 +58,7 @@ def test_errors_carry_what_the_caller_needs() -> None:
         ((2, 0x3A, 0x02), Purpose.WRITE, Remedy.NONE, errors.NoMediumError),
         ((3, 0x0C, 0x00), Purpose.WRITE, Remedy.NONE, errors.PacketLostError),
         ((3, 0x0C, 0x09), Purpose.FLUSH, Remedy.NONE, errors.PacketLostError),
+        ((3, 0x0C, 0x00), Purpose.OTHER, Remedy.DOUBT, errors.DriveFailedError),
         ((3, 0x02, 0x00), Purpose.READ, Remedy.NONE, errors.UnreadableBlockError),
         ((3, 0x11, 0x05), Purpose.READ, Remedy.NONE, errors.UnreadableBlockError),
         ((3, 0x73, 0x03), Purpose.WRITE, Remedy.WAIT, errors.CalibrationError),
