@@ -89,6 +89,7 @@ class ModePages:
             or header.parameters_savable
             or header.subpage_format
             or len(page) != len(known)
+            or len(page) != pages.PageHeader.sizeof() + header.page_length
         )
         if not refused and header.page_code == pages.WRITE_PARAMETERS:
             refused = not _acceptable(pages.WriteParameters.parse(page))

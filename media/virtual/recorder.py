@@ -143,12 +143,13 @@ class Recorder:
             raise Refusal(refusal.WRITE_PROTECTED)
         if not self.settings.packets:
             raise Refusal(refusal.COMMAND_SEQUENCE_ERROR)
-        if block >= self.medium.kind.lead_out:
-            raise Refusal(refusal.ADDRESS_OUT_OF_RANGE)
         track = self.medium.track_at(block)
         in_packet = self.packet is not None and self.packet.track is track
         if in_packet or not track.writable or block != track.next:
-            raise Refusal(refusal.INVALID_ADDRESS_FOR_WRITE)
+            beyond = block >= self.medium.kind.lead_out
+            raise Refusal(
+                refusal.ADDRESS_OUT_OF_RANGE if beyond else refusal.INVALID_ADDRESS_FOR_WRITE
+            )
         if track.free == 0:
             raise Refusal(refusal.END_OF_USER_AREA)
         if count > track.free:
