@@ -13,15 +13,11 @@ import random
 import pytest
 
 from media import errors
-from media.drive import BLOCK, Drive
-from media.store import SequentialStore, open_store
-from media.transport.virtual import VirtualTransport
+from media.drive import BLOCK
+from media.store import SequentialStore
 from media.virtual import Burner, memory_burner
 
-
-def attach(burner: Burner) -> SequentialStore:
-    drive = Drive(VirtualTransport(burner), name="disc.img", sleep=lambda seconds: None)
-    return open_store(drive)
+from .discs import attach
 
 
 class Writer:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from media.layout import SessionSpan, layout, link_blocks, packet_limit
 from media.mmc import features
-from media.sequential import SessionSpan, layout
 from media.state import DiscState, Track
 
 END = 359_849
@@ -75,3 +75,10 @@ def test_closed_for_good() -> None:
     assert not (found.appendable or found.session_open or found.blank or found.needs_repair)
     assert found.sessions == (SessionSpan(0, 999), SessionSpan(12_400, 12_899))
     assert (found.next_writable, found.free_blocks, found.last_block) == (-1, 0, 12_899)
+
+
+def test_sizes_that_the_drive_tells() -> None:
+    assert packet_limit(2 << 20) == 896
+    assert packet_limit(64 << 10) == 32
+    assert 0 < packet_limit(0) < 256
+    assert (link_blocks(()), link_blocks((16, 7)), link_blocks((16,))) == (7, 7, 16)
