@@ -84,15 +84,15 @@ def recognition(source: Source, session: int) -> set[bytes] | None:
     and not yet written (UDF 6.10).
     """
     start = session + RECOGNITION_OFFSET
-    if source.try_block(start) is None:
+    at, data = next(source.readable(start, start + MAX_RECOGNITION), (-1, b""))
+    if at != start:
         return None
     found: set[bytes] = set()
-    for _at, data in source.readable(start, start + MAX_RECOGNITION):
-        for index in range(len(data) // BLOCK):
-            identifier = _IDENTIFIER(_STRUCTURE.unpack_from(data, index * BLOCK))
-            if identifier not in _BEGINNINGS:
-                return found
-            found.add(identifier)
+    for index in range(len(data) // BLOCK):
+        identifier = _IDENTIFIER(_STRUCTURE.unpack_from(data, index * BLOCK))
+        if identifier not in _BEGINNINGS:
+            break
+        found.add(identifier)
     return found
 
 

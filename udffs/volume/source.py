@@ -54,21 +54,28 @@ class Source:
         except UnreadableBlockError:
             return None
 
-    def readable(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-        """The readable pieces of blocks start to end - 1, in ascending order.
+    def readable(
+        self, start: int, end: int, *, descending: bool = False
+    ) -> Iterator[tuple[int, bytes]]:
+        """The readable pieces of blocks start to end - 1, in order, read as they are asked for.
 
         Yields (first block, data). Bounded: each failed read leaves out a block.
         """
-        start, end = max(start, 0), min(end, self.end)
-        while start < end:
+        left = [(max(start, 0), min(end, self.end))]
+        while left:
+            first, after = left.pop()
+            if first >= after:
+                continue
             try:
-                yield start, self.store.read(start, end - start)
-                return
+                data = self.store.read(first, after - first)
             except UnreadableBlockError as error:
-                bad = error.block if start <= error.block < end else start
-            if bad > start:
-                yield from self.readable(start, bad)
-            start = bad + 1
+                bad = error.block if first <= error.block < after else first
+                # The middle keeps a search from the end off the gaps further down.
+                middle = max(bad + 1, (first + after) // 2) if descending else after
+                parts = [(first, bad), (bad + 1, middle), (middle, after)]
+                left += parts if descending else reversed(parts)
+            else:
+                yield first, data
 
     def backwards(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """Blocks from `last` down to `first`, the unreadable ones left out.
@@ -79,7 +86,7 @@ class Source:
         end = min(last + 1, self.end)
         while end > first:
             start = max(first, end - step)
-            for at, data in reversed(list(self.readable(start, end))):
+            for at, data in self.readable(start, end, descending=True):
                 for index in reversed(range(len(data) // BLOCK)):
                     yield at + index, data[index * BLOCK : (index + 1) * BLOCK]
             end = start
