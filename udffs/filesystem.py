@@ -683,8 +683,8 @@ class FileSystem:
         with self._lock:
             node = self._handle(handle).node
             unnamed = node.key in self._tree.orphans
-        if not unnamed:
-            self.sync()
+        if self._scheduler is not None and not unnamed:
+            self._scheduler.commit_now(node.key)
 
     def fsyncdir(self, path: str) -> None:
         """Make a directory durable."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Condition
 
-from udffs.commit.namespace import Frozen, Outcome
+from udffs.commit.namespace import Outcome
 from udffs.commit.nodes import Node
 from udffs.commit.opening import Writing, load_stream
-from udffs.commit.plan import Placed
 from udffs.commit.prepare import Prepared, prepare
+from udffs.commit.sequential import Committed
 from udffs.commit.stream import DirectoryStream
 
 SLICE = 256  # inodes settled under one hold of the lock
@@ -30,14 +30,15 @@ class CommitCycle:
         self.commits = 0
         self.blocks_written = 0
 
-    def run(self) -> None:
-        """Put everything that changed until now on the disc. Raises what the
-        store raises; then the frozen states stay frozen and the spool has
-        everything."""
+    def run(self, must_yield: Callable[[], bool] = lambda: False) -> set[int]:
+        """Put everything that changed until now on the disc, but for data of
+        large files that is deferred when ``must_yield()`` says so. Returns
+        the keys of inodes with deferred data. Raises what the store raises;
+        then the frozen states stay frozen and the spool has everything."""
         writing = self._writing
         with self._lock:
             if not writing.namespace.changed:
-                return
+                return set()
             frozen = writing.namespace.freeze()
         prepared = prepare(frozen, writing.store.read, self._load_stream)
         committed = writing.committer.commit(
@@ -46,11 +47,13 @@ class CommitCycle:
             frozen.counts,
             now=self._clock(),
             intend=lambda location: self._intend(frozen.epoch, location),
+            must_yield=must_yield,
         )
-        self._settle(frozen, prepared, committed.placed)
+        deferred = self._settle(prepared, committed)
         self.commits += 1
         self.blocks_written += committed.blocks
         self._finish(committed.location)
+        return deferred
 
     def close(self, *, final: bool, progress: Callable[[float], None] | None) -> None:
         """Write what closing needs and close the session (and the disc)."""
@@ -77,17 +80,28 @@ class CommitCycle:
         with self._lock:
             self._writing.spool.intend(epoch, location)
 
-    def _settle(self, frozen: Frozen, prepared: Prepared, placed: list[Placed]) -> None:
+    def _settle(self, prepared: Prepared, committed: Committed) -> set[int]:
         outcomes: list[Outcome] = []
-        for (node, state), place in zip(prepared.nodes, placed, strict=True):
+        for (node, state), place in zip(prepared.nodes, committed.placed, strict=True):
             job = place.job
             embedded = None if state.is_directory else job.embedded
-            outcomes.append(Outcome(node, state, job.size, embedded, place.runs))
+            deferred = committed.deferred.get(job.virtual, ())
+            outcomes.append(Outcome(node, state, job.size, embedded, place.runs, deferred))
         for first in range(0, len(outcomes), SLICE):
             with self._lock:
                 self._writing.namespace.settle(outcomes[first : first + SLICE])
         for stream in prepared.streams:
             stream.clean()
+        waiting = [outcome.node for outcome in outcomes if outcome.deferred]
+        for node in waiting:
+            self._carry(node)
+        return {node.key for node in waiting}
+
+    def _carry(self, node: Node) -> None:
+        more = True
+        while more:
+            with self._lock:
+                more = self._writing.namespace.carry(node)
 
     def _finish(self, location: int) -> None:
         with self._lock:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from udffs.commit import records
 from udffs.commit.nodes import Change, Directory, Entry, Node, State, cut_runs
-from udffs.commit.overlay import BLOCK, Overlay
+from udffs.commit.overlay import BLOCK, Overlay, blocks_touched
 from udffs.commit.records import Operation
 from udffs.commit.reserve import Reserve
 from udffs.commit.spool import Segment, Spool
@@ -28,6 +28,7 @@ from udffs.ondisc import modes
 from udffs.volume import Run
 
 MAXIMUM_LINKS = 0xFFFF
+CARRIED_AT_ONCE = 1 << 20  # bytes moved under one hold of the lock
 NAME_COST = 2  # blocks of a directory that one name may touch
 ADS_IN_ICB = 100
 HOLE_PER_BLOCK = 100 << 30  # bytes of a hole that one block of descriptors maps
@@ -51,6 +52,7 @@ class Outcome(NamedTuple):
     size: int
     embedded: bytes | None
     runs: tuple[Run, ...]
+    deferred: Sequence[tuple[int, int]] = ()  # ranges of blocks not written
 
 
 class Namespace(Tree):
@@ -132,7 +134,9 @@ class Namespace(Tree):
     def _in_use(self, node: Node) -> bool:
         frozen = self.freezing.epoch if self.freezing is not None else -1
         return (
-            super()._in_use(node) or node.key in self.dirty or node.state.epoch in (frozen, self.epoch)
+            super()._in_use(node)
+            or node.key in self.dirty
+            or node.state.epoch in (frozen, self.epoch)
         )
 
     def touch(self, node: Node) -> State:
@@ -394,7 +398,10 @@ class Namespace(Tree):
         """Some of the frozen inodes are on the disc."""
         for outcome in outcomes:
             node, state = outcome.node, outcome.state
-            if node.state is state:
+            if outcome.deferred:
+                # What is left makes it a changed inode of the epoch that runs.
+                self._settle_changed(self.touch(node), outcome)
+            elif node.state is state:
                 state.runs = outcome.runs
                 state.embedded = outcome.embedded
                 state.overlay = None
@@ -415,7 +422,46 @@ class Namespace(Tree):
         if state.embedded is not None:
             state.embedded = state.embedded[: state.floor]
         if state.overlay is not None:
-            state.overlay.drop_until(self.freezing.epoch)
+            keep = [(first * BLOCK, (first + n) * BLOCK) for first, n in outcome.deferred]
+            state.overlay.drop_until(self.freezing.epoch, keep)
+
+    def carry(self, node: Node) -> bool:
+        """Move some deferred data of a file from the journal of the frozen
+        epoch to that of the running one; False when none is left.
+
+        Replaying the running epoch onto the disc as it is now must give the
+        same file, whatever happened to it meanwhile: so only what is still
+        part of it is journalled again, and after that its size and times.
+        """
+        assert self.freezing is not None
+        state, overlay = node.state, node.state.overlay
+        piece = overlay.oldest(self.freezing.epoch) if overlay is not None else None
+        if piece is None or overlay is None or node.key in self.orphans:
+            if node.key not in self.orphans:
+                self._journal_attributes(node)
+            return False
+        assert piece.segment is not None
+        end = min(piece.end, piece.start + CARRIED_AT_ONCE)
+        data = piece.segment.read(piece.position, end - piece.start)
+        position = self.segment.append_data(data)
+        write = records.Write(
+            node.key, piece.start, len(data), position, zlib.crc32(data), state.mtime
+        )
+        self.segment.append((write,))
+        overlay.put(piece.start, end, self.segment, position)
+        blocks = blocks_touched(piece.start, end)
+        self.reserve.carry(blocks)
+        self.dirty_bytes += blocks * BLOCK
+        self.changed = True
+        return True
+
+    def _journal_attributes(self, node: Node) -> None:
+        s = node.state
+        resize = records.Resize(node.key, s.size, s.mtime)
+        attributes = records.Attributes(node.key, s.mode, s.uid, s.gid, s.atime, s.mtime, s.ctime)
+        self.segment.append((resize, attributes))
+        self.reserve.carry(self.cost_of(node) + 2)
+        self.changed = True
 
     def thawed(self, vat_location: int) -> None:
         """The commit is complete: its segments are done with."""

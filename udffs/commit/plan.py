@@ -228,9 +228,7 @@ def _add_extents(ads: list[Descriptor], kind: int, length: int, logical: int, re
     ads.append((length, kind, logical, ref))
 
 
-def plan_icb(
-    job: Job, runs: tuple[Run, ...], address: int, geometry: Geometry
-) -> list[Piece]:
+def plan_icb(job: Job, runs: tuple[Run, ...], address: int, geometry: Geometry) -> list[Piece]:
     """The blocks that describe a job, the last of them its ICB; before it
     the allocation extent descriptors that do not fit into it (ECMA-167
     4/14.5), each at its place in the chain."""

@@ -15,6 +15,7 @@ from udffs.commit.nodes import Node, State
 from udffs.commit.overlay import BLOCK, Overlay
 from udffs.commit.plan import FILE_ENTRY, Job
 from udffs.commit.stream import DirectoryStream
+from udffs.commit.streaming import in_chunks, is_large
 from udffs.volume import Run
 
 ReadBlocks = Callable[[int, int], bytes]
@@ -30,10 +31,6 @@ class Prepared:
         self.nodes: list[tuple[Node, State]] = []
         self.streams: list[DirectoryStream] = []
 
-    @property
-    def groups(self) -> list[list[Job]]:
-        return [self.files, self.directories]
-
 
 def prepare(frozen: Frozen, read: ReadBlocks, load_stream: LoadStream) -> Prepared:
     """The jobs for everything in ``frozen``.
@@ -47,7 +44,8 @@ def prepare(frozen: Frozen, read: ReadBlocks, load_stream: LoadStream) -> Prepar
         if state.is_directory:
             directories.append((node, state))
             continue
-        prepared.files.append(_file_job(node, state, read))
+        job = _file_job(node, state, read)
+        prepared.files.append(in_chunks(job) if is_large(job) else job)
         prepared.nodes.append((node, state))
     for node, state in directories:
         job, stream = _directory_job(node, state, frozen.epoch, load_stream)
@@ -80,8 +78,9 @@ def read_below(state: State, offset: int, length: int, read: ReadBlocks) -> byte
         inside = skip % BLOCK
         count = -(-(inside + high - low) // BLOCK)
         data = read(first, count)
-        parts.append(data if not inside and len(data) == high - low
-                     else data[inside : inside + high - low])
+        parts.append(
+            data if not inside and len(data) == high - low else data[inside : inside + high - low]
+        )
         at = high
     if at < end:
         parts.append(bytes(end - at))

@@ -72,6 +72,10 @@ class Reserve:
             raise NoSpaceError(needed=blocks, free=max(0, room))
         self._promised += blocks
 
+    def carry(self, blocks: int) -> None:
+        """``blocks`` that were promised to the commit are still to be written."""
+        self._promised += blocks
+
     def freeze(self) -> None:
         """A commit begins: what was promised so far is its to spend."""
         self._frozen += self._promised

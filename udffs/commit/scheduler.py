@@ -34,6 +34,17 @@ class CommitOptions:
     backlog_bytes: int | None = None
 
 
+class Waiter:
+    """Somebody who waits until an epoch is on the disc; with ``key`` for one
+    inode and all names only."""
+
+    __slots__ = ("key", "target")
+
+    def __init__(self, key: int | None, target: int) -> None:
+        self.key = key
+        self.target = target
+
+
 class Scheduler:
     """Runs commits, in a thread of its own once started."""
 
@@ -61,7 +72,8 @@ class Scheduler:
         self._thread: threading.Thread | None = None
         self._one_at_a_time = threading.Lock()
         self._stopping = False
-        self._wanted = -1  # the epoch that somebody waits for
+        self._waiters: list[Waiter] = []
+        self._pressed = False  # a writer waits for room
         self._done = namespace.epoch - 1  # the last epoch on the disc
         self._in_flight = 0  # bytes of the commit that is under way
         self._failure: Exception | None = None
@@ -91,8 +103,9 @@ class Scheduler:
         if self._failure is not None:
             raise self._failure
 
-    def commit_now(self) -> None:
-        """Return when everything up to now is on the disc."""
+    def commit_now(self, key: int | None = None) -> None:
+        """Return when everything up to now is on the disc; with ``key`` when
+        that inode is, and every name: data of other large files may wait."""
         with self._lock:
             self.check()
             if not self._namespace.changed and self._namespace.freezing is None:
@@ -101,14 +114,30 @@ class Scheduler:
             if not self._namespace.changed:
                 target -= 1  # it is on its way already
             if self._thread is not None:
-                self._wanted = max(self._wanted, target)
-                self._lock.notify_all()
-                while self._done < target and self._failure is None:
-                    self._lock.wait()
-                self.check()
+                self._wait(Waiter(key, target))
                 return
+        self._commit_all()
+
+    def _wait(self, waiter: Waiter) -> None:
+        self._waiters.append(waiter)
+        self._lock.notify_all()
+        try:
+            while self._done < waiter.target and self._failure is None:
+                self._lock.wait()
+        finally:
+            self._waiters.remove(waiter)
+        self.check()
+
+    def _commit_all(self) -> None:
+        """Commit in this thread until nothing is left."""
         self._commit_once()
         self.check()
+
+    def _must_yield(self) -> bool:
+        """Whether a program waits for less than everything: then large
+        files that nobody waits for come later."""
+        with self._lock:
+            return bool(self._waiters) and all(w.key is not None for w in self._waiters)
 
     def close_disc(self, *, final: bool, progress: Callable[[float], None] | None) -> None:
         """Write what closing needs. Nothing must be uncommitted."""
@@ -129,7 +158,7 @@ class Scheduler:
         with self._lock:
             while self._namespace.dirty_bytes + self._in_flight >= self._backlog:
                 self.check()
-                self._wanted = max(self._wanted, self._namespace.epoch)
+                self._pressed = True
                 self._lock.notify_all()
                 self._lock.wait()
 
@@ -175,7 +204,6 @@ class Scheduler:
         space = self._namespace
         if not space.changed:
             self._first_change = None
-            self._done = max(self._done, min(self._wanted, space.epoch))
             return False
         now = self._timer()
         if self._first_change is None:
@@ -183,7 +211,7 @@ class Scheduler:
         if space.changes != self._seen_changes:
             self._seen_changes = space.changes
             self._last_change = now
-        if self._wanted >= space.epoch or self._enough():
+        if self._pressed or self._enough() or any(w.target >= space.epoch for w in self._waiters):
             return True
         idle = now - self._last_change >= self._options.idle
         return idle or now - self._first_change >= self._options.longest
@@ -203,13 +231,24 @@ class Scheduler:
                 epoch = self._namespace.epoch
                 self._in_flight = self._namespace.dirty_bytes
                 self._first_change = None
+                self._pressed = False
+            deferred: set[int] = set()
             try:
-                self._cycle.run()
+                deferred = self._cycle.run(self._must_yield)
             except Exception as error:
                 self._log(f"writing to the disc failed: {error}")
                 self._failure = error
             with self._lock:
                 self._in_flight = 0
                 if self._failure is None:
+                    self._postpone(epoch, deferred)
                     self._done = epoch
                 self._lock.notify_all()
+
+    def _postpone(self, epoch: int, deferred: set[int]) -> None:
+        """Whoever waits for data that was deferred waits for the next commit."""
+        if not deferred:
+            return
+        for waiter in self._waiters:
+            if waiter.target <= epoch and (waiter.key is None or waiter.key in deferred):
+                waiter.target = epoch + 1

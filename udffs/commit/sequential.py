@@ -9,26 +9,28 @@ the rest is planned again for the new address.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from media.errors import AddressMovedError, PacketLostError, UnreadableBlockError
+from media.errors import AddressMovedError, PacketLostError
 from media.store import SequentialStore
 from udffs.commit import structures
-from udffs.commit.plan import Body, Geometry, Placed, buffers, plan_body
+from udffs.commit.plan import Body, Geometry, Job, Placed, buffers, plan_body
 from udffs.commit.prepare import Prepared
+from udffs.commit.streaming import Stream, is_large
 from udffs.commit.structures import SESSION_BLOCKS, VolumeDescription
 from udffs.commit.vat import UNUSED, Counts, VatPlan, VatTable
 
 BLOCK = 2048
 TRIES = 5
-VAT_ICBS = 2
 
 
 class Committed(NamedTuple):
     """A commit that is on the disc."""
 
     placed: list[Placed]
+    deferred: dict[int, list[tuple[int, int]]]  # by virtual number: ranges not written
     location: int  # absolute block of the last VAT ICB
     blocks: int  # of the disc that it took, link blocks included
 
@@ -63,19 +65,35 @@ class SequentialCommitter:
     # -- commits -----------------------------------------------------------
 
     def commit(
-        self, prepared: Prepared, gone: set[int], counts: Counts, *, now: int, intend: Intend
+        self,
+        prepared: Prepared,
+        gone: set[int],
+        counts: Counts,
+        *,
+        now: int,
+        intend: Intend,
+        must_yield: Callable[[], bool] = lambda: False,
     ) -> Committed:
         """Put everything in ``prepared`` on the disc. When this returns it is
-        durable. ``intend(location)`` is called before each try to write the
-        VAT; ``gone`` are virtual block numbers no longer in use. Raises what
-        the store raises when it gives up."""
+        durable, but for data of large files that was deferred because
+        ``must_yield()`` said so. ``intend(location)`` is called before each
+        try to write the VAT; ``gone`` are virtual block numbers no longer in
+        use. Raises what the store raises when it gives up."""
         before = self._store.next_writable
-        self._make_ready(counts, now)
-        body, single = self._write_body(prepared, gone, counts, now, intend)
-        if not single:
-            changes = self._changes(body, gone)
-            self._write_vat(changes, counts, now=now, intend=intend)
-        return Committed(body.placed, self._table.location, self._store.next_writable - before)
+        with self._no_packet_left_open():
+            self._make_ready(counts, now)
+            body, deferred = self._write_body(prepared, gone, counts, now, intend, must_yield)
+        blocks = self._store.next_writable - before
+        return Committed(body.placed, deferred, self._table.location, blocks)
+
+    @contextmanager
+    def _no_packet_left_open(self) -> Iterator[None]:
+        """Whatever goes wrong, the packet ends: readers wait for that."""
+        try:
+            yield
+        except BaseException:
+            self._store.flush()
+            raise
 
     def _make_ready(self, counts: Counts, now: int) -> None:
         store = self._store
@@ -89,43 +107,55 @@ class SequentialCommitter:
         return {**dict.fromkeys(gone, UNUSED), **body.changes(self._geometry)}
 
     def _write_body(
-        self, prepared: Prepared, gone: set[int], counts: Counts, now: int, intend: Intend
-    ) -> tuple[Body, bool]:
-        """Write data, ICBs and directories, with the VAT behind them where
-        all of it fits into one packet (then the second value is true)."""
+        self,
+        prepared: Prepared,
+        gone: set[int],
+        counts: Counts,
+        now: int,
+        intend: Intend,
+        must_yield: Callable[[], bool],
+    ) -> tuple[Body, dict[int, list[tuple[int, int]]]]:
+        """Write data, ICBs and directories, and the VAT: in the same packet
+        where all of it fits into one, else in a packet of its own."""
         store = self._store
-        written: dict[tuple[int, int], int] = {}
+        large = [job for job in prepared.files if is_large(job)]
+        stream = Stream(store, self._geometry, large, must_yield, self.progress)
         for attempt in range(TRIES):
-            body = plan_body(prepared.groups, store.next_writable, self._geometry, written)
-            vat = self._vat_behind(body, gone, counts, now)
-            if body.start == body.end and vat is None:
-                return body, False
             try:
+                address = stream.run()
+                groups, deferred = _without_deferred(prepared, stream)
+                body = plan_body(groups, address, self._geometry, stream.written)
+                vat = self._vat_behind(stream.packet_start, body, gone, counts, now)
                 if vat is not None:
                     intend(vat.location)
-                self._stream(body)
+                for at, data in buffers(body.pieces):
+                    store.write(at, data)
+                    self.progress(len(data) // BLOCK)
                 if vat is not None:
                     store.write(vat.address, vat.data)
-                store.flush()
+                if vat is not None or body.end > stream.packet_start:
+                    store.flush()
             except (AddressMovedError, PacketLostError) as error:
                 self._count_failure(attempt, error)
-                if isinstance(error, AddressMovedError):
-                    written.update(self._verified(body))
+                stream.failed(error)
                 continue
+            stream.sealed()
             if vat is not None:
                 self._table.adopt(vat)
-            return body, vat is not None
+            else:
+                self._write_vat(self._changes(body, gone), counts, now=now, intend=intend)
+            return body, deferred
         raise AssertionError("unreachable: the last failure is raised")
 
     def _vat_behind(
-        self, body: Body, gone: set[int], counts: Counts, now: int
+        self, start: int, body: Body, gone: set[int], counts: Counts, now: int
     ) -> VatPlan | None:
-        """The VAT as the end of the body's packet, if both fit together."""
-        if body.end - body.start > self._store.packet_limit:
+        """The VAT as the end of the packet that began at ``start``, if all of
+        it fits the drive's buffer."""
+        if body.end - start > self._store.packet_limit:
             return None
         vat = self._plan_vat(self._changes(body, gone), counts, body.end, now)
-        fits = body.end - body.start + vat.size <= self._store.packet_limit
-        return vat if fits else None
+        return vat if body.end - start + vat.size <= self._store.packet_limit else None
 
     def _plan_vat(
         self, changes: dict[int, int], counts: Counts, address: int, now: int, whole: bool = False
@@ -138,44 +168,6 @@ class SequentialCommitter:
             now=now,
             whole=whole,
         )
-
-    def _stream(self, body: Body) -> None:
-        for address, data in buffers(body.pieces):
-            self._store.write(address, data)
-            self.progress(len(data) // BLOCK)
-
-    def _verified(self, body: Body) -> dict[tuple[int, int], int]:
-        """The data of a broken-off body that did reach the disc: read back
-        and compared, so that it need not be written again."""
-        found: dict[tuple[int, int], int] = {}
-        pieces = {piece.address: piece for piece in body.pieces}
-        for placed in body.placed:
-            for run in placed.job.ranges:
-                where = self._address_of(placed, run[0])
-                piece = pieces.get(where)
-                if piece is not None and self._reads_back(piece.address, piece.size, piece.render):
-                    found[placed.job.virtual, run[0]] = where
-        return found
-
-    def _address_of(self, placed: Placed, first: int) -> int:
-        for run in placed.runs:
-            if run.offset <= first * BLOCK < run.offset + run.length:
-                return run.block + first - run.offset // BLOCK
-        return -1
-
-    def _reads_back(self, address: int, count: int, render: Callable[[int, int], bytes]) -> bool:
-        if address + count > self._store.next_writable:
-            return False
-        step = self._store.packet_limit
-        for skip in range(0, count, step):
-            number = min(step, count - skip)
-            try:
-                data = self._store.read(address + skip, number)
-            except UnreadableBlockError:
-                return False
-            if data != render(skip, number):
-                return False
-        return True
 
     def _count_failure(self, attempt: int, error: Exception) -> None:
         self._log(f"a packet has to be written again: {error}")
@@ -238,8 +230,13 @@ class SequentialCommitter:
         """Write the last packet, which spans N-256 to N: the second anchor at
         N-256, the VAT in one piece, its ICB at N-1 and N (UDF 6.10.1); then
         close the session, the disc too if ``final``."""
+        with self._no_packet_left_open():
+            self._make_ready(counts, now)
+            self._write_last_packet(counts, now, intend)
+        self._store.close_session(final=final, progress=progress)
+
+    def _write_last_packet(self, counts: Counts, now: int, intend: Intend) -> None:
         store = self._store
-        self._make_ready(counts, now)
         for attempt in range(TRIES):
             packet, vat = self._closing_packet(counts, now)
             intend(vat.location)
@@ -254,8 +251,7 @@ class SequentialCommitter:
                 self._count_failure(attempt, error)
                 continue
             self._table.adopt(vat)
-            break
-        store.close_session(final=final, progress=progress)
+            return
 
     def _closing_packet(self, counts: Counts, now: int) -> tuple[bytes, VatPlan]:
         start = self._store.next_writable
@@ -280,3 +276,19 @@ class SequentialCommitter:
     def _anchor(self, location: int) -> bytes:
         extents = self._sequences or structures.sequences(self._store.session_start)
         return structures.anchor(self._volume, extents, location).ljust(BLOCK, b"\0")
+
+
+def _without_deferred(
+    prepared: Prepared, stream: Stream
+) -> tuple[list[list[Job]], dict[int, list[tuple[int, int]]]]:
+    """The jobs as far as their data is written or still goes with the body,
+    and what is left for the next commit."""
+    files: list[Job] = []
+    deferred: dict[int, list[tuple[int, int]]] = {}
+    for job in prepared.files:
+        if is_large(job):
+            job, left = stream.reduced(job)
+            if left:
+                deferred[job.virtual] = left
+        files.append(job)
+    return [files, prepared.directories], deferred

@@ -119,9 +119,7 @@ def _descriptor_sequence(volume: VolumeDescription, start: int, at: int) -> list
     for index, (declaration, fields) in enumerate(sequence):
         if declaration is not ecma167.TerminatingDescriptor:
             fields = {**fields, "volume_descriptor_sequence_number": index}
-        blocks.append(
-            tags.seal(declaration, fields, location=at + index, version=volume.version)
-        )
+        blocks.append(tags.seal(declaration, fields, location=at + index, version=volume.version))
     return blocks
 
 
@@ -219,9 +217,7 @@ def _integrity(volume: VolumeDescription, location: int) -> bytes:
 
 
 def _terminator(volume: VolumeDescription, location: int) -> bytes:
-    return tags.seal(
-        ecma167.TerminatingDescriptor, {}, location=location, version=volume.version
-    )
+    return tags.seal(ecma167.TerminatingDescriptor, {}, location=location, version=volume.version)
 
 
 def file_set(volume: VolumeDescription) -> bytes:
@@ -243,14 +239,15 @@ def allocation_extent(*, location: int, version: int, allocation: bytes) -> byte
     ``location`` is the logical block number (ECMA-167 4/14.5)."""
     fields = {"length_of_allocation_descriptors": len(allocation)}
     sealed = tags.seal(
-        ecma167.AllocationExtentDescriptor, fields, location=location, version=version,
+        ecma167.AllocationExtentDescriptor,
+        fields,
+        location=location,
+        version=version,
     )
     return (sealed + allocation).ljust(BLOCK, b"\0")
 
 
-def vat_header(
-    *, label: str, previous: int, files: int, directories: int, revision: int
-) -> bytes:
+def vat_header(*, label: str, previous: int, files: int, directories: int, revision: int) -> bytes:
     """What comes before the entries of a VAT from UDF 2.00 on, 152 bytes."""
     return osta.Vat200Header.build(
         {

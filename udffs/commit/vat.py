@@ -158,9 +158,7 @@ class VatTable:
             extents, at, extra, partition_start, self._descriptor_version
         )
         icb_at = at + extra
-        icbs = self._icbs(
-            icb_at, ads, 0, size, number_of_blocks, counts, partition_start, now
-        )
+        icbs = self._icbs(icb_at, ads, 0, size, number_of_blocks, counts, partition_start, now)
         return VatPlan(
             address,
             b"".join([*blocks, *allocation_blocks, *icbs]),
@@ -223,9 +221,7 @@ class VatTable:
             first_of_tail = len(entries) * WORD // BLOCK
             dirty.update(range(first_of_tail, number_of_blocks))
         if len(entries) > len(self.entries):
-            dirty.update(
-                range((head + len(self.entries) * WORD) // BLOCK, number_of_blocks)
-            )
+            dirty.update(range((head + len(self.entries) * WORD) // BLOCK, number_of_blocks))
         return sorted(dirty)
 
     def _placed(self, number_of_blocks: int, dirty: list[int], address: int) -> array[int]:
