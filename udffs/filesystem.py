@@ -1,9 +1,7 @@
 """The operations any front end needs: paths, handles, errors, locks.
 
 A front end (FUSE, WinFsp) translates its own calls into these and nothing
-else. One lock guards the live tree; it is never held while a disc is read or
-written, so that looking around and working in the spool go on while a packet
-is on its way. See DESIGN.md, "Who may touch what".
+else; what they stand on is :mod:`udffs.mounted`.
 
 Paths are absolute, separated by "/". Names are str; times are nanoseconds
 since 1970, UTC, kept to the microsecond; sizes and offsets are bytes.
@@ -13,44 +11,33 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from media.store import BlockStore, SequentialStore
 from udffs.commit import records
-from udffs.commit.cycle import CommitCycle
 from udffs.commit.namespace import check_links, check_size
-from udffs.commit.nodes import Directory, Entry, Node, State
-from udffs.commit.opening import Writing, load_directory, load_node, why_read_only
+from udffs.commit.nodes import Node, State
+from udffs.commit.opening import Writing, why_read_only
 from udffs.commit.prepare import read_content
-from udffs.commit.scheduler import CommitOptions, Scheduler
-from udffs.commit.spool import folder_name
-from udffs.commit.tree import Missing, Tree
 from udffs.errors import (
-    BadHandleError,
     DirectoryNotEmptyError,
     EntryExistsError,
     InvalidOperationError,
     IsADirectoryFault,
     NoSpaceError,
-    NoSuchEntryError,
     NotADirectoryFault,
     NotPermittedError,
-    ReadOnlyError,
 )
+from udffs.mounted import DEFAULTS, Handle, Log, MountedVolume, MountOptions
 from udffs.ondisc import modes
-from udffs.ondisc.text import encode_name
-from udffs.volume import Volume, open_volume
+from udffs.volume import open_volume
 
 BLOCK = 2048
 NAME_MAX = 254
 SECTOR = 512
-
-T = TypeVar("T")
-Log = Callable[[str], None]
 
 
 class Attributes(NamedTuple):
@@ -80,253 +67,8 @@ class Space(NamedTuple):
     name_max: int
 
 
-class MountOptions(NamedTuple):
-    """How a volume is mounted. ``at`` is the block of an old VAT ICB; the
-    commit times are in seconds; ``spool_bytes`` bounds what waits in the
-    spool (None: 30 seconds of the drive's speed)."""
-
-    read_only: bool = False
-    at: int | None = None
-    commit_idle: float = 10.0
-    commit_max: float = 60.0
-    commit_bytes: int = 16 << 20
-    spool_bytes: int | None = None
-
-    @property
-    def commit(self) -> CommitOptions:
-        return CommitOptions(
-            idle=self.commit_idle,
-            longest=self.commit_max,
-            small_bytes=self.commit_bytes,
-            stream_bytes=2 * self.commit_bytes,
-            backlog_bytes=self.spool_bytes,
-        )
-
-
-class Handle:
-    """An open file."""
-
-    __slots__ = ("append", "node", "writable")
-
-    def __init__(self, node: Node, flags: int) -> None:
-        self.node = node
-        self.append = bool(flags & os.O_APPEND)
-        self.writable = flags & os.O_ACCMODE != os.O_RDONLY
-
-
-class FileSystem:
-    """One mounted volume."""
-
-    def __init__(
-        self,
-        volume: Volume,
-        writing: Writing | None,
-        read_only: str | None,
-        *,
-        log: Log,
-        clock: Callable[[], int],
-        timer: Callable[[], float],
-        options: MountOptions = MountOptions(),
-    ) -> None:
-        self.volume = volume
-        self.label = volume.label
-        self.read_only = read_only
-        self.notes = [*volume.notes, *(writing.notes if writing is not None else ())]
-        self._log = log
-        self._clock = clock
-        self._store = volume.store
-        self._lock = threading.Condition(threading.RLock())
-        self._handles: dict[int, Handle] = {}
-        self._next_handle = 1
-        self._writing = writing
-        self._tree: Tree = Tree(volume.root_key) if writing is None else writing.namespace
-        self._aliases: dict[str, Node] = {}
-        self._closed = False
-        self._scheduler: Scheduler | None = None
-        if writing is not None:
-            cycle = CommitCycle(writing, self._lock, clock)
-            self._scheduler = Scheduler(
-                writing.namespace,
-                cycle,
-                self._lock,
-                options.commit,
-                blocks_per_second=writing.store.blocks_per_second,
-                timer=timer,
-                log=log,
-            )
-
-    # -- life ----------------------------------------------------------------
-
-    def start(self) -> None:
-        """Start committing by itself. Call it in the process that stays."""
-        if self._scheduler is not None:
-            self._scheduler.start()
-
-    def shutdown(self, progress: Callable[[int], None] | None = None) -> None:
-        """Put everything on the disc and let go of the spool.
-
-        Raises the error of the commit that failed, now or earlier; then the
-        spool is kept. ``progress`` hears of blocks as they are written.
-        """
-        if self._closed:
-            return
-        self._closed = True
-        if self._scheduler is None or self._writing is None:
-            return
-        if progress is not None:
-            self._writing.committer.progress = progress
-        safe = False
-        try:
-            self._scheduler.stop()
-            safe = True
-        finally:
-            self._writing.spool.close(discard=safe)
-
-    def close_disc(self, *, final: bool, progress: Callable[[float], None] | None = None) -> None:
-        """Commit, write the final VAT and close the session; with ``final``
-        nothing can be added ever after. The volume is read-only then."""
-        scheduler = self._require_writing()
-        scheduler.commit_now()
-        scheduler.close_disc(final=final, progress=progress)
-        self.read_only = "the disc has been closed"
-
-    def sync(self, progress: Callable[[int], None] | None = None) -> None:
-        """Make everything durable."""
-        if self._scheduler is not None and self._writing is not None:
-            if progress is not None:
-                self._writing.committer.progress = progress
-            self._scheduler.commit_now()
-
-    def replay(self) -> None:
-        """Take over what an earlier mount left in the spool."""
-        assert self._writing is not None
-        found = [s for s in self._writing.leftover if s]
-        if not found:
-            return
-        try:
-            count = self._writing.replay(self._fetch)
-        except Exception as error:
-            # Better read-only than half of it: the spool stays as it is.
-            self.read_only = f"what an earlier mount left unsaved could not be replayed ({error})"
-            self.notes.append(f"{self.read_only}; it is kept in {self._writing.spool.folder}")
-            self._writing.spool.close(discard=False)
-            self._writing = self._scheduler = None
-            self._tree = Tree(self.volume.root_key)
-            return
-        if count:
-            self.notes.append(
-                f"{count} operations that an earlier mount had not put on the disc were taken over"
-            )
-
-    def notice_spool(self, spool: Path) -> None:
-        """Say so if there is unsaved data for this disc, which is read-only."""
-        folder = spool / folder_name(self.volume.identity)
-        if any(folder.glob("*.log")):
-            self.notes.append(
-                f"there is unsaved data for this disc in {folder}; mount it for writing to save it"
-            )
-
-    # -- the lock, and fetching what is not in memory --------------------------
-
-    def _locked(self, operation: Callable[[], T]) -> T:
-        """Run ``operation`` under the lock; when it misses an inode, fetch
-        that without the lock and run it again. An operation misses before it
-        changes anything."""
-        while True:
-            try:
-                with self._lock:
-                    return operation()
-            except Missing as missing:
-                self._fetch(missing)
-
-    def _changing(self, operation: Callable[[], T]) -> T:
-        """The same for an operation that changes something: waits while too
-        much is on its way to the disc; makes room once if the disc looks full."""
-        scheduler = self._require_writing()
-        scheduler.wait_for_room()
-        try:
-            return self._locked(operation)
-        except NoSpaceError:
-            if not scheduler.may_free_room():
-                raise
-        scheduler.commit_now()
-        return self._locked(operation)
-
-    def _require_writing(self) -> Scheduler:
-        if self.read_only is not None or self._scheduler is None:
-            raise ReadOnlyError(why=self.read_only or "nothing can be written")
-        self._scheduler.check()
-        return self._scheduler
-
-    def _fetch(self, missing: Missing) -> None:
-        while True:
-            before = self._where(missing.key)
-            if missing.names:
-                directory = load_directory(self.volume, missing.key)
-                with self._lock:
-                    node = self._tree.nodes.get(missing.key)
-                    if node is not None and node.directory is None:
-                        node.directory = directory
-                return
-            node = load_node(self.volume, missing.key)
-            with self._lock:
-                if self._where(missing.key) == before:
-                    self._tree.add(node)
-                    return
-
-    def _where(self, key: int) -> int:
-        """Where an ICB is on the disc, to see whether it moved meanwhile."""
-        vat = self.volume.vat
-        number = key & 0xFFFFFFFF
-        if vat is None or key >> 32 != self.volume.virtual_reference:
-            return number
-        return vat.entries[number] if number < len(vat.entries) else -1
-
-    # -- paths -----------------------------------------------------------------
-
-    def _node(self, path: str) -> Node:
-        if path in self._aliases:
-            return self._aliases[path]
-        tree = self._tree
-        node = tree.node(tree.root_key)
-        for name in path.split("/"):
-            if name:
-                node = tree.node(self._entry(node, name, path).key)
-        return node
-
-    def _entry(self, node: Node, name: str, path: str) -> Entry:
-        entry = self._names(node, path).entries.get(name)
-        if entry is None:
-            encode_name(name)  # a name that can never be there says so
-            raise NoSuchEntryError(name=path)
-        return entry
-
-    def _names(self, node: Node, path: str) -> Directory:
-        if not node.state.is_directory:
-            raise NotADirectoryFault(name=path)
-        return self._tree.directory(node)
-
-    def _place(self, path: str) -> tuple[Node, str]:
-        """The directory of a path, its names in memory, and the last name."""
-        folder, _, name = path.rstrip("/").rpartition("/")
-        if not name:
-            raise InvalidOperationError(what="the root directory cannot be made or replaced")
-        encode_name(name)
-        node = self._node(folder or "/")
-        self._names(node, folder)
-        return node, name
-
-    def _handle(self, handle: int) -> Handle:
-        try:
-            return self._handles[handle]
-        except KeyError:
-            raise BadHandleError(handle=handle) from None
-
-    def _target(self, path: str, handle: int | None) -> Node:
-        return self._node(path) if handle is None else self._handle(handle).node
-
-    def _now(self) -> int:
-        return self._clock() // 1000 * 1000
+class FileSystem(MountedVolume):
+    """One mounted volume and what programs do with it."""
 
     # -- looking ---------------------------------------------------------------
 
@@ -717,7 +459,7 @@ def open_file_system(
     store: BlockStore,
     *,
     spool: Path,
-    options: MountOptions = MountOptions(),
+    options: MountOptions = DEFAULTS,
     log: Log = lambda _text: None,
     clock: Callable[[], int] = time.time_ns,
     timer: Callable[[], float] = time.monotonic,

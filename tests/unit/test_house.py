@@ -14,7 +14,7 @@ from support import machine
 ROOT = Path(__file__).resolve().parents[2]
 
 BELOW_FILESYSTEM = ["udffs.errors", "udffs.ondisc", "udffs.volume", "udffs.commit"]
-UP_TO_FILESYSTEM = [*BELOW_FILESYSTEM, "udffs.filesystem"]
+UP_TO_FILESYSTEM = [*BELOW_FILESYSTEM, "udffs.mounted", "udffs.filesystem"]
 MEETING_POINT = ["media.store", "media.drive", "media.errors"]
 MIDDLE = ["udffs.control", "udffs.mastering", "udffs.care", "udffs.frontends"]
 TOP = [*UP_TO_FILESYSTEM, *MEETING_POINT, *MIDDLE, "udffs.settings"]
@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "udffs.ondisc": ["udffs.errors"],
     "udffs.volume": ["udffs.errors", "udffs.ondisc", *MEETING_POINT],
     "udffs.commit": ["udffs.errors", "udffs.ondisc", "udffs.volume", *MEETING_POINT],
-    "udffs.filesystem": [*BELOW_FILESYSTEM, *MEETING_POINT],
+    "udffs.mounted": [*BELOW_FILESYSTEM, *MEETING_POINT],
+    "udffs.filesystem": [*BELOW_FILESYSTEM, "udffs.mounted", *MEETING_POINT],
     **{part: [*UP_TO_FILESYSTEM, *MEETING_POINT, "udffs.settings"] for part in MIDDLE},
     "udffs.cli": [*TOP, "udffs.desktop", "media.discovery", "media.virtual"],
     "udffs.desktop": [*TOP, "media.discovery", "media.virtual"],
