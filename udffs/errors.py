@@ -54,13 +54,13 @@ class EntryExistsError(CallerError):
     errno = errno.EEXIST
 
 
-class NotADirectoryFault(CallerError):
+class NotDirectoryError(CallerError):
     """Not a directory: {name}"""
 
     errno = errno.ENOTDIR
 
 
-class IsADirectoryFault(CallerError):
+class IsDirectoryError(CallerError):
     """It is a directory: {name}"""
 
     errno = errno.EISDIR

@@ -26,9 +26,9 @@ from udffs.errors import (
     DirectoryNotEmptyError,
     EntryExistsError,
     InvalidOperationError,
-    IsADirectoryFault,
+    IsDirectoryError,
     NoSpaceError,
-    NotADirectoryFault,
+    NotDirectoryError,
     NotPermittedError,
 )
 from udffs.mounted import DEFAULTS, Handle, Log, MountedVolume, MountOptions
@@ -202,7 +202,7 @@ class FileSystem(MountedVolume):
             parent, name = self._place(path)
             node = self._tree.node(self._entry(parent, name, path).key)
             if node.state.is_directory:
-                raise IsADirectoryFault(name=path)
+                raise IsDirectoryError(name=path)
             self._remove(parent, name)
 
         self._changing(operation)
@@ -233,7 +233,7 @@ class FileSystem(MountedVolume):
             parent, name = self._place(path)
             node = self._tree.node(self._entry(parent, name, path).key)
             if node.state.is_directory:
-                raise IsADirectoryFault(name=path)
+                raise IsDirectoryError(name=path)
             node.handles += 1
             self._aliases[alias] = node
             self._remove(parent, name)
@@ -276,11 +276,11 @@ class FileSystem(MountedVolume):
     def _check_replaceable(self, node: Node, other: Node, path: str) -> None:
         if other.state.is_directory:
             if not node.state.is_directory:
-                raise IsADirectoryFault(name=path)
+                raise IsDirectoryError(name=path)
             if self._tree.directory(other).entries:
                 raise DirectoryNotEmptyError(name=path)
         elif node.state.is_directory:
-            raise NotADirectoryFault(name=path)
+            raise NotDirectoryError(name=path)
 
     # -- attributes --------------------------------------------------------------
 
@@ -327,7 +327,7 @@ class FileSystem(MountedVolume):
         def operation() -> int:
             node = self._node(path)
             if node.state.is_directory:
-                raise IsADirectoryFault(name=path)
+                raise IsDirectoryError(name=path)
             return self._open_node(node, flags)
 
         handle = self._locked(operation)
@@ -408,7 +408,7 @@ class FileSystem(MountedVolume):
             assert self._writing is not None
             node = self._target(path, handle)
             if node.state.is_directory:
-                raise IsADirectoryFault(name=path)
+                raise IsDirectoryError(name=path)
             self._writing.namespace.transact([records.Resize(node.key, size, self._now())])
 
         self._changing(operation)

@@ -24,7 +24,7 @@ from udffs.errors import (
     InvalidOperationError,
     NoSpaceError,
     NoSuchEntryError,
-    NotADirectoryFault,
+    NotDirectoryError,
     ReadOnlyError,
 )
 from udffs.ondisc.text import encode_name
@@ -260,7 +260,7 @@ class MountedVolume:
 
     def _names(self, node: Node, path: str) -> Directory:
         if not node.state.is_directory:
-            raise NotADirectoryFault(name=path)
+            raise NotDirectoryError(name=path)
         return self._tree.directory(node)
 
     def _place(self, path: str) -> tuple[Node, str]:
