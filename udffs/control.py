@@ -76,7 +76,7 @@ def runtime_directory() -> Path:
     Raises NotPermittedError if others can get into it."""
     named = os.environ.get(ENVIRONMENT)
     if named:
-        path = Path(named)
+        path = Path(named).absolute()
     elif os.geteuid() == 0:
         path = Path("/run/udffs")
     else:

@@ -2,8 +2,8 @@
 
 The file is found with platformdirs (Linux: ``~/.config/udffs/settings.toml``)
 or named by the environment variable ``UDFFS_SETTINGS``. A file that is not
-there means the defaults. Every key may stand at the top, for all drives, and
-in a table of one drive::
+there means the defaults; paths in it start at its own directory. Every key
+may stand at the top, for all drives, and in a table of one drive::
 
     close = "ask"                  # at unmount: ask | leave | close
     recording = true               # false: nothing is ever written
@@ -86,7 +86,7 @@ def settings_path() -> Path:
     """Where the settings file is, or would be."""
     named = os.environ.get(ENVIRONMENT)
     if named:
-        return Path(named).expanduser()
+        return Path(named).expanduser().absolute()
     import platformdirs
 
     return platformdirs.user_config_path("udffs") / "settings.toml"
@@ -121,7 +121,7 @@ def parse(text: str, path: Path) -> Settings:
         drives={
             drive_key(k): _merged(default, v, path, f" of drive {k}") for k, v in drives.items()
         },
-        virtual_drives=tuple(str(Path(name).expanduser()) for name in virtual),
+        virtual_drives=tuple(str(path.parent / Path(name).expanduser()) for name in virtual),
     )
 
 
@@ -158,6 +158,8 @@ def _merged(base: DriveSettings, table: Mapping[str, Any], path: Path, where: st
             raise SettingsError(path=path, why=f"{key}{where} is not a setting; there are {known}")
         try:
             changes[key] = reader(value)
+            if reader is _place:
+                changes[key] = path.parent / changes[key]
         except ValueError as error:
             raise SettingsError(
                 path=path, why=f"{key}{where} must be {error}, not {value!r}"

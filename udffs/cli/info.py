@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from media.errors import MediaError
+from udffs.cli.describing import describe_store, medium_of
 from udffs.cli.output import Output, local_progress, reports, size
 from udffs.errors import BlankDiscError, DiscError
 
 if TYPE_CHECKING:
     from media.store import BlockStore
     from udffs.control import Entry
-    from udffs.filesystem import FileSystem
     from udffs.volume import Volume
 
 #: Files up to which the space that they take is counted without being asked.
@@ -79,63 +79,6 @@ def _of_disc(out: Output, drive: str, count: bool) -> dict[str, Any]:
         return told
 
 
-def describe_store(store: BlockStore, medium: str) -> dict[str, Any]:
-    """The disc itself: blocks of 2,048 bytes, sessions, what can be written.
-
-    Asks the drive nothing: a packet may be on its way to the disc."""
-    from media.store import SequentialStore
-
-    told: dict[str, Any] = {
-        "blocks": store.capacity,
-        "last_block": store.last_block,
-        "sessions": [[span.start, span.end] for span in store.sessions],
-    }
-    if not isinstance(store, SequentialStore):
-        return {**told, "disc": "image", "status": "read-only"}
-    status = "appendable" if store.appendable else "closed"
-    return {
-        **told,
-        "disc": medium,
-        "status": "blank" if store.blank else status,
-        "title": store.drive.info.title,
-        "session_open": store.session_open,
-        "next_writable": store.next_writable,
-        "blocks_unwritten": store.free_blocks,
-        "needs_repair": store.needs_repair,
-    }
-
-
-def medium_of(store: BlockStore) -> str:
-    """The kind of disc, asked of the drive: "CD-R", or "image" where there is none."""
-    drive = getattr(store, "drive", None)
-    return "image" if drive is None else str(drive.disc().kind)
-
-
-def describe_mounted(store: BlockStore, medium: str, filesystem: FileSystem) -> dict[str, Any]:
-    """The same of a disc that is mounted, from the process that serves it."""
-    status = filesystem.status()
-    volume = filesystem.volume
-    space = filesystem.statfs()
-    told: dict[str, Any] = {
-        "label": filesystem.label,
-        "identity": volume.identity,
-        "udf": status["udf"],
-        "kind": volume.kind,
-        "files": space.files or volume.files,
-        "directories": volume.directories,
-        "write_protected": volume.write_protected or None,
-    }
-    return {
-        **describe_store(store, medium),
-        "volume": told,
-        "space": {"free": space.available, "reserved": status.get("blocks_reserved", 0)},
-        **{key: status.get(key) for key in ("unsaved_bytes", "commits", "blocks_written", "spool")},
-        "read_only": filesystem.read_only,
-        "error": status.get("error"),
-        "notes": status["notes"],
-    }
-
-
 def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
     from udffs.volume import open_volume
 
@@ -159,7 +102,7 @@ def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
     if count or volume.files <= COUNTED:
         with out.progress() as show:
             live = _live(volume, local_progress(show, "Counting what files take"))
-        space |= {"live": live, "hidden": max(0, store.last_block + 1 - live)}
+        space |= {"live": live, "hidden": max(0, _written(store) - live)}
     return {"volume": told, "space": space}
 
 
@@ -180,6 +123,12 @@ def _room(store: BlockStore, volume: Volume) -> dict[str, Any]:
     )
     reserve.grow_vat(len(volume.vat.entries))
     return {"free": reserve.available, "reserved": reserve.closing}
+
+
+def _written(store: BlockStore) -> int:
+    """Blocks within sessions up to the last written one."""
+    last = store.last_block
+    return sum((last if end is None else end) + 1 - start for start, end in store.sessions)
 
 
 def _live(volume: Volume, progress: Callable[[float], None]) -> int:

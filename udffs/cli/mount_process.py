@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from udffs import control
-from udffs.cli.info import describe_mounted, medium_of
+from udffs.cli.describing import describe_mounted, medium_of
 from udffs.cli.opening import open_filesystem, saved
 from udffs.control import Claim, Event, Progress, Registry, Server, Tell
 from udffs.errors import (

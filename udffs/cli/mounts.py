@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from udffs import control
@@ -46,5 +47,6 @@ def must_not_run(name: str) -> None:
 
 def ask(out: Output, entry: Entry, command: str, **arguments: Any) -> dict[str, Any]:
     """Sends a command to a running mount, and shows its progress."""
+    os.chdir("/")  # not to be the one who still uses what is unmounted
     with out.progress() as show:
         return control.ask(Registry(), entry, command, listen=show, **arguments)

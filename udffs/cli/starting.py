@@ -11,12 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from udffs import control
+from udffs import control, settings
 from udffs.cli.mount_process import MountProcess, Request, prepare_process
 from udffs.cli.output import Output
 from udffs.control import Event, Registry
 from udffs.errors import MountDiedError
-from udffs.settings import load
 
 #: Bytes of log after which a new one is begun; the one before is kept.
 LOG_LIMIT = 1 << 20
@@ -32,6 +31,7 @@ def start(out: Output, request: Request) -> Event:
             stdout=subprocess.PIPE,
             stderr=log,
             cwd="/",
+            env=_environment(),
             start_new_session=True,
         )
         try:
@@ -39,6 +39,17 @@ def start(out: Output, request: Request) -> Event:
         except KeyboardInterrupt:
             _stop(child)
             raise
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with paths that hold from another directory too."""
+    places = (settings.ENVIRONMENT, control.ENVIRONMENT)
+    absolute = {
+        name: str(Path(os.environ[name]).expanduser().absolute())
+        for name in places
+        if os.environ.get(name)
+    }
+    return {**os.environ, **absolute}
 
 
 def _await_ready(child: subprocess.Popen[bytes], request: Request, show: control.Tell) -> Event:
@@ -78,7 +89,7 @@ def serve_here(out: Output, request: Request) -> None:
             out.result(event, ready_text(event))
             sys.stdout.flush()
 
-    failure = MountProcess(request, load(), Registry(), report).run()
+    failure = MountProcess(request, settings.load(), Registry(), report).run()
     if failure is not None:
         raise failure
 

@@ -1,0 +1,520 @@
+"""Each trap of libfuse, fusepy and the kernel's FUSE driver, on a real mount."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.machine import why_not_root
+from support.mounting import Disc, see, tree
+
+pytestmark = pytest.mark.fuse
+
+
+@pytest.fixture
+def disc(tmp_path: Path) -> Iterator[Disc]:
+    disc = Disc(tmp_path)
+    try:
+        disc.format()
+        disc.mount()
+        yield disc
+    finally:
+        disc.clean_up()
+
+
+@pytest.fixture
+def at(disc: Disc) -> Path:
+    return disc.where
+
+
+def kept(disc: Disc) -> None:
+    """Everything is after a remount as it was before."""
+    before = tree(disc.where)
+    disc.remount()
+    assert tree(disc.where) == before
+
+
+def listing(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+# -- hard links ------------------------------------------------------------------
+
+
+def test_a_write_through_one_name_shows_through_the_other(disc: Disc, at: Path) -> None:
+    (at / "a").write_bytes(b"one")
+    (at / "b").hardlink_to(at / "a")
+    assert (at / "a").stat().st_size == (at / "b").stat().st_size == 3
+    with (at / "a").open("ab") as file:
+        file.write(b" two")
+    assert (at / "b").stat().st_size == 7
+    assert (at / "b").read_bytes() == b"one two"
+    (at / "b").write_bytes(b"three")
+    assert (at / "a").read_bytes() == b"three"
+    assert (at / "a").stat().st_nlink == 2
+    assert (at / "a").stat().st_ino == (at / "b").stat().st_ino
+    kept(disc)
+
+
+def test_no_stale_page_is_left_when_a_link_goes(at: Path) -> None:
+    (at / "a").write_bytes(b"old " * 1000)
+    assert (at / "a").read_bytes() == b"old " * 1000  # now in the page cache of "a"
+    (at / "b").hardlink_to(at / "a")
+    (at / "b").write_bytes(b"new " * 1000)
+    (at / "b").unlink()
+    assert (at / "a").read_bytes() == b"new " * 1000
+
+
+def test_open_descriptors_of_linked_names_agree(at: Path) -> None:
+    (at / "a").write_bytes(b"-" * 10_000)
+    (at / "b").hardlink_to(at / "a")
+    with (at / "a").open("r+b", buffering=0) as a, (at / "b").open("r+b", buffering=0) as b:
+        a.write(b"from a")
+        assert b.read(6) == b"from a"
+        b.seek(5000)
+        b.write(b"from b")
+        assert os.pread(a.fileno(), 6, 5000) == b"from b"
+
+
+def test_appending_through_both_names_loses_nothing(disc: Disc, at: Path) -> None:
+    (at / "a").write_bytes(b"")
+    (at / "b").hardlink_to(at / "a")
+    with (at / "a").open("ab", buffering=0) as a, (at / "b").open("ab", buffering=0) as b:
+        for number in range(20):
+            (a if number % 2 else b).write(b"%02d " % number)
+    assert (at / "a").read_bytes() == b"".join(b"%02d " % number for number in range(20))
+    kept(disc)
+
+
+def test_a_linked_file_can_be_mapped_for_reading(at: Path) -> None:
+    (at / "a").write_bytes(b"x" * 5000)
+    (at / "b").hardlink_to(at / "a")
+    with (at / "b").open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+        assert mapped[:5000] == b"x" * 5000
+        mapped.close()
+
+
+# -- times, attributes ----------------------------------------------------------
+
+
+def test_utimens_omit_and_now(disc: Disc, at: Path) -> None:
+    path = at / "file"
+    path.touch()
+    os.utime(path, ns=(1_111_111_111_123_456_000, 1_222_222_222_654_321_000))
+    begun = time.time_ns() - 10**9
+    disc.shell("touch -a file")
+    found = path.stat()
+    assert found.st_atime_ns >= begun
+    assert found.st_mtime_ns == 1_222_222_222_654_321_000
+    disc.shell("touch -m -d @5 file")
+    assert path.stat().st_mtime_ns == 5 * 10**9
+    assert path.stat().st_atime_ns == found.st_atime_ns
+    disc.shell("touch -m file")
+    assert path.stat().st_mtime_ns >= begun
+    kept(disc)
+
+
+@pytest.mark.parametrize("nanoseconds", [1_073_741_822_000, 1_073_741_823_000, 1_073_741_000])
+def test_a_time_that_looks_like_omit_is_a_time(at: Path, nanoseconds: int) -> None:
+    (at / "file").touch()
+    os.utime(at / "file", ns=(nanoseconds, nanoseconds))
+    assert (at / "file").stat().st_mtime_ns == nanoseconds
+    assert (at / "file").stat().st_atime_ns == nanoseconds
+
+
+def test_blocks_are_counted_for_du(disc: Disc, at: Path) -> None:
+    (at / "file").write_bytes(b"x" * 100_000)
+    assert (at / "file").stat().st_blocks * 512 >= 100_000
+    assert int(disc.shell("du -sk .").split()[0]) >= 98
+    disc.remount()
+    assert (at / "file").stat().st_blocks * 512 >= 100_000
+
+
+def test_modes_are_kept_and_enforced(disc: Disc, at: Path) -> None:
+    for mode in (0o000, 0o444, 0o640, 0o755, 0o4755, 0o2755, 0o1777):
+        (at / f"{mode:o}").touch()
+        (at / f"{mode:o}").chmod(mode)
+        assert stat.S_IMODE((at / f"{mode:o}").stat().st_mode) == mode
+    before = {path.name: path.stat().st_mode for path in at.iterdir()}
+    disc.remount()
+    assert {path.name: path.stat().st_mode for path in at.iterdir()} == before
+    if os.getuid():
+        with pytest.raises(PermissionError):
+            (at / "0").read_bytes()
+        with pytest.raises(PermissionError):
+            (at / "444").write_bytes(b"")
+
+
+@pytest.mark.skipif(why_not_root() is not None, reason=str(why_not_root()))
+def test_owners_and_devices(disc: Disc, at: Path) -> None:
+    (at / "file").touch()
+    os.chown(at / "file", 1234, 5678)
+    os.chown(at / "file", -1, 91011)
+    os.mknod(at / "null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    os.mknod(at / "disk", stat.S_IFBLK | 0o600, os.makedev(8, 300))
+    (at / "shared").mkdir()
+    os.chown(at / "shared", 0, 4321)
+    (at / "shared").chmod(0o2775)
+    (at / "shared" / "inner").mkdir()
+    (at / "shared" / "file").touch()
+    assert ((at / "file").stat().st_uid, (at / "file").stat().st_gid) == (1234, 91011)
+    assert (at / "disk").lstat().st_rdev == os.makedev(8, 300)
+    assert (at / "shared" / "inner").stat().st_gid == 4321
+    assert (at / "shared" / "inner").stat().st_mode & stat.S_ISGID
+    assert (at / "shared" / "file").stat().st_gid == 4321
+    kept(disc)
+
+
+def test_files_belong_to_who_makes_them(at: Path) -> None:
+    (at / "file").touch()
+    (at / "directory").mkdir()
+    (at / "link").symlink_to("file")
+    for path in at.iterdir():
+        assert (path.lstat().st_uid, path.lstat().st_gid) == (os.getuid(), os.getgid())
+
+
+def test_special_files(disc: Disc, at: Path) -> None:
+    os.mkfifo(at / "pipe")
+    os.mknod(at / "socket", stat.S_IFSOCK | 0o600)
+    (at / "dangling").symlink_to("/nowhere/at all")
+    (at / "long").symlink_to("x" * 200 + "/../" + "y" * 200)
+    (at / "up").symlink_to("../..")
+    assert stat.S_ISFIFO((at / "pipe").stat().st_mode)
+    assert stat.S_ISSOCK((at / "socket").stat().st_mode)
+    kept(disc)
+
+
+def test_extended_attributes_are_refused_once_and_for_all(at: Path) -> None:
+    (at / "file").touch()
+    for act in (
+        lambda: os.setxattr(at / "file", "user.x", b"y"),
+        lambda: os.getxattr(at / "file", "user.x"),
+        lambda: os.listxattr(at / "file"),
+    ):
+        with pytest.raises(OSError) as caught:
+            act()
+        assert caught.value.errno == errno.ENOTSUP
+
+
+# -- names ------------------------------------------------------------------------
+
+
+def test_names_of_all_kinds(disc: Disc, at: Path) -> None:
+    names = [
+        "ä",
+        "Überblick – 概要",
+        "🎵 music",
+        "a" * 254,
+        "語" * 127,
+        "con",
+        "a:b?c*",
+        " x ",
+        "." * 3,
+    ]
+    for name in names:
+        (at / name).write_text(name)
+    assert listing(at) == sorted(names)
+    disc.remount()
+    assert listing(at) == sorted(names)
+    assert all((at / name).read_text() == name for name in names)
+
+
+def test_names_that_do_not_fit(at: Path) -> None:
+    for name in ("a" * 255, "語" * 128, "a" * 253 + "é語"):
+        with pytest.raises(OSError) as caught:
+            (at / name).touch()
+        assert caught.value.errno == errno.ENAMETOOLONG
+    with pytest.raises(OSError) as caught:
+        (at / os.fsdecode(b"\xff\xfe")).mkdir()
+    assert caught.value.errno == errno.EINVAL
+    assert listing(at) == []
+
+
+def test_ten_thousand_names(disc: Disc, at: Path) -> None:
+    names = {f"file number {number}" for number in range(10_000)}
+    for name in names:
+        os.close(os.open(at / name, os.O_CREAT | os.O_WRONLY))
+    assert set(listing(at)) == names
+    disc.remount()
+    listed = {entry.name: entry.inode() for entry in os.scandir(at)}
+    assert listed.keys() == names
+    assert len(set(listed.values())) == 10_000
+    assert int(disc.shell("ls -f | wc -l")) == 10_002
+
+
+# -- files that are open and deleted ---------------------------------------------------
+
+
+def test_an_open_deleted_file_lives_on_unseen(disc: Disc, at: Path) -> None:
+    (at / "directory").mkdir()
+    path = at / "directory" / "file"
+    path.write_bytes(b"still here")
+    with path.open("r+b", buffering=0) as file:
+        path.unlink()
+        assert listing(at / "directory") == []
+        assert os.fstat(file.fileno()).st_nlink == 0
+        assert file.read() == b"still here"
+        file.write(b", and more")
+        os.fchmod(file.fileno(), 0o600)
+        file.truncate(15)
+        os.fsync(file.fileno())
+        (at / "directory").rename(at / "elsewhere")
+        assert os.fstat(file.fileno()).st_size == 15
+        (at / "elsewhere").rmdir()
+        file.seek(0)
+        assert file.read() == b"still here, and"
+        assert listing(at) == []
+    disc.remount()
+    assert listing(at) == []
+
+
+def test_a_file_renamed_over_an_open_one(disc: Disc, at: Path) -> None:
+    (at / "old").write_text("old")
+    (at / "new").write_text("new")
+    with (at / "old").open() as file:
+        (at / "new").rename(at / "old")
+        assert (at / "old").read_text() == "new"
+        assert file.read() == "old"
+        assert listing(at) == ["old"]
+    kept(disc)
+
+
+def test_one_of_two_names_of_an_open_file_goes(disc: Disc, at: Path) -> None:
+    (at / "a").write_text("both")
+    (at / "b").hardlink_to(at / "a")
+    with (at / "a").open() as file:
+        (at / "a").unlink()
+        assert listing(at) == ["b"]
+        assert file.read() == "both"
+        assert (at / "b").stat().st_nlink == 1
+    assert (at / "b").read_text() == "both"
+    kept(disc)
+
+
+def test_the_names_of_hidden_files_are_free_for_others(disc: Disc, at: Path) -> None:
+    (at / ".fuse_hidden0000000200000001").write_text("copied in from elsewhere")
+    (at / "file").write_text("renamed by its owner")
+    (at / "file").rename(at / ".fuse_hidden0000000300000002")
+    assert len(listing(at)) == 2
+    kept(disc)
+    assert (at / ".fuse_hidden0000000300000002").read_text() == "renamed by its owner"
+
+
+# -- opening, writing, sizes ---------------------------------------------------------------
+
+
+def test_a_handle_from_create_can_be_read(disc: Disc, at: Path) -> None:
+    handle = os.open(at / "file", os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o400)
+    try:
+        os.write(handle, b"written")
+        assert os.pread(handle, 7, 0) == b"written"
+    finally:
+        os.close(handle)
+    assert stat.S_IMODE((at / "file").stat().st_mode) == 0o400
+    kept(disc)
+
+
+def test_append(disc: Disc, at: Path) -> None:
+    for number in range(50):
+        with (at / "log").open("a") as log:
+            log.write(f"line {number}\n")
+    with (at / "log").open("r+b") as inside, (at / "log").open("ab", buffering=0) as end:
+        inside.write(b"LINE")
+        inside.flush()
+        end.write(b"x" * 300_000)
+        end.write(b"the end")
+    data = (at / "log").read_bytes()
+    assert data.startswith(b"LINE 0\nline 1\n") and data.endswith(
+        b"line 49\n" + b"x" * 300_000 + b"the end"
+    )
+    kept(disc)
+
+
+def test_o_trunc(disc: Disc, at: Path) -> None:
+    (at / "file").write_bytes(b"x" * 100_000)
+    os.close(os.open(at / "file", os.O_WRONLY | os.O_TRUNC))
+    assert (at / "file").stat().st_size == 0
+    (at / "file").write_bytes(b"again")
+    kept(disc)
+
+
+def test_truncate_both_ways(disc: Disc, at: Path) -> None:
+    content = os.urandom(50_000)
+    for size in (0, 1, 2047, 2048, 2049, 49_999, 50_000, 50_001, 200_000):
+        path = at / str(size)
+        path.write_bytes(content)
+        os.truncate(path, size)
+        assert path.read_bytes() == content[:size].ljust(size, b"\0")
+    with (at / "handle").open("w+b") as file:
+        file.write(content)
+        file.truncate(3)
+        file.truncate(5000)
+        file.seek(0)
+        assert file.read() == content[:3].ljust(5000, b"\0")
+    kept(disc)
+    os.truncate(at / "50000", 10)
+    os.truncate(at / "50000", 3000)
+    assert (at / "50000").read_bytes() == content[:10].ljust(3000, b"\0")
+    kept(disc)
+
+
+def test_sparse_files(disc: Disc, at: Path) -> None:
+    with (at / "sparse").open("wb") as file:
+        file.seek(100_000_000)
+        file.write(b"end")
+    assert (at / "sparse").stat().st_size == 100_000_003
+    assert (at / "sparse").stat().st_blocks * 512 < 1_000_000
+    disc.remount()
+    with (at / "sparse").open("rb") as file:
+        assert file.read(5000) == bytes(5000)
+        file.seek(99_999_990)
+        assert file.read() == bytes(10) + b"end"
+    assert (at / "sparse").stat().st_blocks * 512 < 1_000_000
+
+
+def test_shared_mapping_is_written_back(disc: Disc, at: Path) -> None:
+    (at / "file").write_bytes(bytes(20_000))
+    with (at / "file").open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[5000:5005] = b"mmap!"
+        mapped[19_995:] = b"mmap?"
+    assert (at / "file").read_bytes()[5000:5005] == b"mmap!"
+    disc.remount()
+    data = (at / "file").read_bytes()
+    assert data[5000:5005] == b"mmap!" and data[19_995:] == b"mmap?" and len(data) == 20_000
+
+
+def test_shared_mapping_of_a_file_opened_for_appending(disc: Disc, at: Path) -> None:
+    (at / "file").write_bytes(bytes(10_000))
+    handle = os.open(at / "file", os.O_RDWR | os.O_APPEND)
+    with mmap.mmap(handle, 10_000) as mapped:
+        mapped[100:104] = b"here"
+        mapped.flush()
+        os.write(handle, b"there")
+    os.close(handle)
+    disc.remount()
+    data = (at / "file").read_bytes()
+    assert len(data) == 10_005
+    assert data[100:104] == b"here" and data.endswith(b"\0there")
+
+
+# -- renaming, removing -----------------------------------------------------------------
+
+
+def test_rename_over(disc: Disc, at: Path) -> None:
+    (at / "a").write_text("a")
+    (at / "b").write_text("b")
+    (at / "a").rename(at / "b")
+    assert (at / "b").read_text() == "a"
+    (at / "full" / "inner").mkdir(parents=True)
+    (at / "empty").mkdir()
+    (at / "full").rename(at / "empty")
+    assert listing(at / "empty") == ["inner"]
+    (at / "other").mkdir()
+    for old, new, code in (
+        ("other", "empty", errno.ENOTEMPTY),
+        ("b", "empty", errno.EISDIR),
+        ("empty", "b", errno.ENOTDIR),
+        ("empty", "empty/inner/x", errno.EINVAL),
+        ("nothing", "x", errno.ENOENT),
+    ):
+        with pytest.raises(OSError) as caught:
+            (at / old).rename(at / new)
+        assert caught.value.errno == code, (old, new)
+    (at / "b").rename(at / "b")
+    kept(disc)
+
+
+def test_removing_what_cannot_be_removed(at: Path) -> None:
+    (at / "directory" / "inner").mkdir(parents=True)
+    (at / "file").touch()
+    for act, code in (
+        (lambda: (at / "directory").rmdir(), errno.ENOTEMPTY),
+        (lambda: (at / "directory").unlink(), errno.EISDIR),
+        (lambda: (at / "file").rmdir(), errno.ENOTDIR),
+        (lambda: (at / "file" / "x").touch(), errno.ENOTDIR),
+        (lambda: (at / "nothing").unlink(), errno.ENOENT),
+        (lambda: (at / "file").mkdir(), errno.EEXIST),
+    ):
+        with pytest.raises(OSError) as caught:
+            act()
+        assert caught.value.errno == code
+
+
+# -- the volume as a whole ---------------------------------------------------------------
+
+
+def test_locks_are_the_kernels(at: Path) -> None:
+    (at / "file").touch()
+    code = (
+        "import fcntl, sys\n"
+        "file = open(sys.argv[1], 'r+')\n"
+        "for lock in (fcntl.flock, fcntl.lockf):\n"
+        "    try:\n"
+        "        lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "        print('free')\n"
+        "    except BlockingIOError:\n"
+        "        print('held')\n"
+    )
+    command = [sys.executable, "-c", code, str(at / "file")]
+    with (at / "file").open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["held", "held"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["free", "free"]
+
+
+def test_space_leaves_out_what_closing_needs(disc: Disc, at: Path) -> None:
+    space = os.statvfs(at)
+    assert space.f_bsize == space.f_frsize == 2048
+    assert space.f_namemax == 254
+    told = disc.json("info", disc.image)
+    assert space.f_bavail == space.f_bfree == told["space"]["free"]
+    assert space.f_bavail + told["space"]["reserved"] <= told["blocks_unwritten"]
+    (at / "file").write_bytes(bytes(1_000_000))
+    assert os.statvfs(at).f_bavail <= space.f_bavail - 488
+
+
+def test_o_sync_and_fsyncdir_are_durable(disc: Disc, at: Path) -> None:
+    handle = os.open(at / "file", os.O_CREAT | os.O_WRONLY | os.O_SYNC)
+    os.write(handle, b"durable")
+    os.close(handle)
+    assert disc.json("info", at)["unsaved_bytes"] == 0
+    commits = disc.json("info", at)["commits"]
+    (at / "name").mkdir()
+    directory = os.open(at, os.O_DIRECTORY)
+    os.fsync(directory)
+    os.close(directory)
+    assert disc.json("info", at)["commits"] > commits
+
+
+def test_a_mount_by_root_is_seen_by_others(at: Path) -> None:
+    options = next(
+        line.split(" - ")[1]
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        if line.split()[4] == str(at)
+    )
+    assert ("allow_other" in options) == (os.getuid() == 0)
+    assert options.startswith("fuse.udffs ") and "default_permissions" in options
+
+
+def test_a_comma_and_a_space_in_the_name_of_the_disc(disc: Disc) -> None:
+    disc.unmount()
+    image, where = disc.folder / "a, b.img", disc.folder / "at, and"
+    where.mkdir()
+    disc.udffs("new", image)
+    disc.udffs("mount", image, where, "--format")
+    (where / "file").write_text("x")
+    assert see(where / "file").size == 1
+    disc.udffs("unmount", where, "--leave-open")
