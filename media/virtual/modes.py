@@ -17,7 +17,10 @@ from media.virtual.refusal import Refusal
 
 #: kB/s (1,000 bytes) at 1x
 SPEED_UNIT = 176.4
-CD_DA_OR_ROM, CD_ROM_XA = 0x00, 0x20
+# Session formats, track modes and data block types of page 05h (MMC-6 7.5)
+CD_DA_OR_ROM, CD_I, CD_ROM_XA = 0x00, 0x10, 0x20
+AUDIO = 0
+RAW_AUDIO, XA_MIXED = 0, 13
 LINK_SIZE = 7
 DEFAULT_PAUSE = 150
 
@@ -124,26 +127,38 @@ def _acceptable(page: construct.Container[Any]) -> bool:
         page.reserved_9,
         page.initiator_application_code,
     )
-    xa = page.data_block_type == pages.MODE_2_XA_FORM_1
     return (
         not any(reserved)
-        and page.write_type in (pages.PACKET, pages.TRACK_AT_ONCE, pages.SESSION_AT_ONCE)
         and page.multi_session in (pages.FINAL, 1, pages.APPENDABLE)
-        and page.data_block_type in (pages.MODE_1, pages.MODE_2_XA_FORM_1)
-        and page.session_format == (CD_ROM_XA if xa else CD_DA_OR_ROM)
+        and page.session_format in (CD_DA_OR_ROM, CD_I, CD_ROM_XA)
         and page.link_size == (LINK_SIZE if page.link_size_valid else 0)
         # Fixed packets belong to CD-RW.
         and not page.fixed_packet
         and page.packet_size == 0
         and page.audio_pause_length in (0, DEFAULT_PAUSE)
-        and _track_mode_fits(page)
+        and (_packets_fit(page) if page.write_type == pages.PACKET else _tracks_fit(page))
     )
 
 
-def _track_mode_fits(page: construct.Container[Any]) -> bool:
-    if page.write_type == pages.PACKET:
-        return page.track_mode == pages.DATA_INCREMENTAL and not page.test_write
-    return page.track_mode in (pages.DATA_UNINTERRUPTED, pages.DATA_INCREMENTAL)
+def _packets_fit(page: construct.Container[Any]) -> bool:
+    """Data in packets, mode 1 or mode 2 form 1; nothing else, and no rehearsal."""
+    xa = page.data_block_type == pages.MODE_2_XA_FORM_1
+    return (
+        page.track_mode == pages.DATA_INCREMENTAL
+        and page.data_block_type in (pages.MODE_1, pages.MODE_2_XA_FORM_1)
+        and page.session_format == (CD_ROM_XA if xa else CD_DA_OR_ROM)
+        and not page.test_write
+    )
+
+
+def _tracks_fit(page: construct.Container[Any]) -> bool:
+    """Track or session at once, data or audio, as every drive takes it (and wodim
+    sends it on the way to packets too); not raw."""
+    return (
+        page.write_type in (pages.TRACK_AT_ONCE, pages.SESSION_AT_ONCE)
+        and page.track_mode in (AUDIO, pages.DATA_UNINTERRUPTED, pages.DATA_INCREMENTAL)
+        and page.data_block_type in (RAW_AUDIO, pages.MODE_1, pages.MODE_2_XA_FORM_1, XA_MIXED)
+    )
 
 
 def _changeable(code: int, page: bytes) -> bytes:

@@ -76,6 +76,8 @@ def test_page_controls(hand: Hand) -> None:
         {"multi_session": 0},
         {"data_block_type": 10, "session_format": 0x20},
         {"write_type": 1},
+        # What wodim opens a session with, before it comes to packets
+        {"write_type": 2, "track_mode": 0, "data_block_type": 0, "audio_pause_length": 150},
         {"write_type": 2, "track_mode": 4, "test_write": 1},
         {"audio_pause_length": 150},
     ],
