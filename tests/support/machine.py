@@ -32,6 +32,7 @@ PACKAGES = {
     "tar": "tar",
     "taskset": "util-linux",
     "udfclient": "udfclient",
+    "udfdump": "udfclient",
     "udfinfo": "udftools",
     "umount": "mount",
     "xorriso": "xorriso",

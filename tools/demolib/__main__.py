@@ -29,6 +29,13 @@ SAVES: list[tuple[str, Callable[[Path], None]]] = [
 ]  # fmt: skip
 
 
+# Of all that udfinfo says.
+TELLING = (
+    *("label=", "blocksize=", "blocks=", "usedblocks=", "numfiles=", "numdirs="),
+    *("udfrev=", "vatblock=", "integrity=", "accesstype="),
+)
+
+
 class Session:
     """One disc, from blank to closed. ``mirror`` is a plain folder that gets
     the same saves, and says how the disc must look."""
@@ -104,7 +111,7 @@ class Session:
             say("\n(udfinfo of udftools is not installed: what a stranger sees is not shown.)")
             return
         self.shell.step("What a program that is not ours sees on it (udfinfo of udftools):")
-        self.shell.run("udfinfo", self.disc)
+        self.shell.run("udfinfo", self.disc, only=TELLING)
 
     def clean_up(self) -> None:
         """Nothing stays mounted or behind, whatever happened."""
@@ -118,17 +125,16 @@ class Session:
 
 def closing_words(session: Session, seconds: float, kept: bool) -> str:
     done = (
-        f"\nDone in {seconds:.0f} seconds: a blank CD-R was formatted, mounted, saved to,\n"
+        f"\nDone in {seconds:.1f} seconds: a blank CD-R was formatted, mounted, saved to,\n"
         "mounted again, compared and closed. Nothing is mounted any more."
     )
     disc = f"\nThe disc is in {session.disc}." if kept else ""
     return (
         f"{done}{disc}\n\n"
         "What to type next, for a disc of your own:\n"
-        "   source .venv/bin/activate\n"
-        "   udffs new my-disc.img --media cd-r-80\n"
-        "   udffs mount --format my-disc.img ~/my-disc     (mkdir ~/my-disc first)\n"
-        "   udffs unmount ~/my-disc"
+        "   .venv/bin/udffs new my-disc.img --media cd-r-80\n"
+        "   .venv/bin/udffs mount my-disc.img --format\n"
+        "   .venv/bin/udffs unmount my-disc.img"
     )
 
 

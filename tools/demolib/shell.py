@@ -56,18 +56,16 @@ class Shell:
         self._steps += 1
         say(f"\n{self._steps}. {text}")
 
-    def run(self, *words: str | Path, lines: int | None = None) -> str:
-        """Runs a command and shows what it says (``lines`` of it)."""
-        command = [self._short(word) for word in words]
-        say(f"   $ {shlex.join(command)}")
-        output = self.quietly(*words)
-        shown = output.splitlines()[:lines]
-        for line in shown:
-            say(f"     {line}")
-        return output
+    def run(self, *words: str | Path, only: Sequence[str] = ("",)) -> None:
+        """Runs a command and shows what it says; with ``only`` the lines that
+        begin like that."""
+        say(f"   $ {shlex.join(self._short(word) for word in words)}")
+        for line in self._said(words).splitlines():
+            if line.startswith(tuple(only)):
+                say(f"     {line.replace(f'{self._folder}/', '')}")
 
-    def quietly(self, *words: str | Path) -> str:
-        """Runs a command; StepFailed, with what it said, if it fails."""
+    def _said(self, words: Sequence[str | Path]) -> str:
+        """What the command says; StepFailed, with that, if it fails."""
         self.go_on()
         ended = self._start(words)
         if ended.returncode != 0:
