@@ -77,9 +77,9 @@ AllocationExtentDescriptor = Struct(
     "tag" / DescriptorTag,
     "previous_allocation_extent_location" / number(Int32ul),
     "length_of_allocation_descriptors" / Int32ul,
-    "allocation_descriptors" / Bytes(this.length_of_allocation_descriptors),
 )
-"""24 bytes and the allocation descriptors that no longer fit into the ICB (4/14.5, UDF 2.3.11)."""
+"""24 bytes; the allocation descriptors that no longer fit into the ICB stand
+behind it and are not part of it (4/14.5, UDF 2.3.11). See hot.py."""
 
 IcbTag = Struct(
     "prior_recorded_number_of_direct_entries" / number(Int32ul),

@@ -526,6 +526,8 @@ def unpack_short_ads(data: bytes) -> list[tuple[int, int, int]]:
 _EXTENT = derive(AllocationExtentDescriptor)
 _EXTENT_LENGTH = _EXTENT.picker("length_of_allocation_descriptors")
 
+_TAG_FIELDS = sum(name.startswith("tag.") for name in _EXTENT.names)
+
 MAX_EXTENT_DESCRIPTORS = BLOCK_SIZE - _EXTENT.size
 """Bytes of allocation descriptors that one block holds behind its own head: 2,024."""
 
@@ -535,22 +537,24 @@ def build_allocation_extent(
 ) -> bytes:
     """One block with an allocation extent descriptor, zeros behind it.
 
-    `location` and `previous` are blocks of the physical partition; previous
-    is left zero by every writer (UDF 2.3.11 makes it optional).
+    The CRC covers the allocation descriptors as well (UDF 2.3.11 allows both).
+    `location` and `previous` are blocks of the physical partition; UDF leaves
+    it to the writer whether `previous` is recorded.
     """
-    data = tags.seal(
-        AllocationExtentDescriptor,
-        {
-            "previous_allocation_extent_location": previous,
-            "length_of_allocation_descriptors": len(allocation),
-            "allocation_descriptors": allocation,
-        },
+    end = _EXTENT.size + len(allocation)
+    if end > BLOCK_SIZE:
+        raise InternalError(what=f"{len(allocation)} bytes do not fit an allocation extent")
+    block = bytearray(BLOCK_SIZE)
+    _EXTENT.pack_into(block, 0, *bytes(_TAG_FIELDS), previous, len(allocation))
+    block[_EXTENT.size : end] = allocation
+    tags.sign(
+        block,
+        identifier=TagIdentifier.ALLOCATION_EXTENT,
         location=location,
         version=version,
+        crc_length=end - tags.TAG_SIZE,
     )
-    if len(data) > BLOCK_SIZE:
-        raise InternalError(what=f"{len(allocation)} bytes do not fit an allocation extent")
-    return data.ljust(BLOCK_SIZE, b"\0")
+    return bytes(block)
 
 
 def parse_allocation_extent(block: bytes, location: int | None) -> bytes:

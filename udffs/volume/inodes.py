@@ -72,11 +72,11 @@ def _runs(
 
 
 def _device(kind: int, attributes: bytes) -> int:
-    """The device number of a device node; 0 if it has none or it is damaged."""
-    if kind not in (stat.S_IFBLK, stat.S_IFCHR):
+    """The device number of a device node; 0 if it has none that this system could have."""
+    if kind not in (stat.S_IFBLK, stat.S_IFCHR) or not hasattr(os, "makedev"):
         return 0
     try:
         numbers = modes.parse_device(attributes)
-    except StructureError:
+        return 0 if numbers is None else os.makedev(*numbers)
+    except (StructureError, OverflowError):
         return 0
-    return 0 if numbers is None else os.makedev(*numbers)

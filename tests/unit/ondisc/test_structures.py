@@ -153,10 +153,7 @@ MINIMAL: dict[int, tuple[dict[str, Any], int]] = {
         },
         44,
     ),
-    TagIdentifier.ALLOCATION_EXTENT: (
-        {"length_of_allocation_descriptors": 8, "allocation_descriptors": bytes(8)},
-        32,
-    ),
+    TagIdentifier.ALLOCATION_EXTENT: ({"length_of_allocation_descriptors": 8}, 24),
     TagIdentifier.INDIRECT_ENTRY: ({"icb_tag": ICB, "indirect_icb": {"extent_length": 2048}}, 52),
     TagIdentifier.TERMINAL_ENTRY: ({"icb_tag": ICB}, 36),
     TagIdentifier.FILE_ENTRY: (

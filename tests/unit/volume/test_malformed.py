@@ -631,6 +631,13 @@ def test_device_attributes_that_are_none() -> None:
     assert opened(store).inode(make_key(1, HELLO)).device == 0
 
 
+def test_device_numbers_beyond_any_system() -> None:
+    store = discs.vat_disc()
+    attributes = modes.build_device(0xFFFFFFFF, 0xFFFFFFFF, location=HELLO, version=3)
+    store.put(AT_HELLO, discs.icb(HELLO, file_type=7, extended_attributes=attributes))
+    assert opened(store).inode(make_key(1, HELLO)).device == 0
+
+
 @pytest.mark.parametrize(("bits", "length"), [(0xFFFFFFFF, 0xFFFFFFFF), (1, 1 << 30)])
 def test_space_bitmap_beyond_its_bytes(bits: int, length: int) -> None:
     fields = {"number_of_bits": 8, "number_of_bytes": 1, "bitmap": b"\xff"}
