@@ -81,8 +81,8 @@ class Running:
         self._process.returncode = os.waitstatus_to_exitcode(status)
         if self._process.returncode not in allowed:
             raise Failed(
-                f"{' '.join(map(str, self._command))} ended with {self._process.returncode}:\n"
-                + output[-2000:]
+                f"{Path(self._command[0]).name} ended with status {self._process.returncode}: "
+                + _last_words(output)
             )
         return Ended(output, seconds, usage.ru_utime + usage.ru_stime)
 
@@ -98,6 +98,12 @@ class Running:
 
     def terminate(self) -> None:
         self._process.terminate()
+
+
+def _last_words(output: str) -> str:
+    """The end of what a program said, in one line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1][-200:] if lines else "it said nothing"
 
 
 def run(

@@ -104,7 +104,6 @@ class Ours:
         image = scratch / "disc.img"
         disc.make(image)
         before = disc.used_blocks(image)
-        drive_before = disc.drive_seconds(image)
         command: list[str | Path] = [disc.UDFFS, "mount", "-f", image, scratch / "at"]
         mount = Mount(command, scratch / "at")
         begun = time.perf_counter()
@@ -115,7 +114,7 @@ class Ours:
         ended = mount.end(disc.unmount)
         written = time.perf_counter() - begun - rest
         blocks = disc.used_blocks(image) - before
-        drive = disc.drive_seconds(image)
+        drive = disc.drive_seconds(image, after=before)
         read = None
         if workload.read_back:
             again = Mount(command, scratch / "at")
@@ -129,5 +128,5 @@ class Ours:
             cpu=ended.cpu,
             memory=mount.memory,
             blocks=blocks,
-            drive=None if drive is None or drive_before is None else drive - drive_before,
+            drive=drive,
         )

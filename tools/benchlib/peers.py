@@ -88,7 +88,7 @@ class UdfClient(Peer):
     def make(self, image: Path, workload: Workload) -> None:
         # On an image of a CD's size it aborts above 400 files or loses some
         # silently: it gets a large, sparse one.
-        run(["newfs_udf", "-L", "bench", "-b", str(BLOCK), "-s", "4000000", image])
+        run(["newfs_udf", "-L", "bench", "-b", str(BLOCK), "-s", "12000000", image])
         listed = run(["udfclient", "-b", str(BLOCK), image], allowed=range(256)).output
         found = re.search(r"(\S+:bench:fileset)", listed)
         if found is None:
