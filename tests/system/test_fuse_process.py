@@ -48,7 +48,7 @@ def fusermount() -> str:
     return str(path)
 
 
-# -- every way to end a mount ---------------------------------------------------------
+# -- every way to end a mount --------------------------------------------------
 
 
 def test_plain_unmount_loses_nothing(disc: Disc) -> None:
@@ -87,13 +87,14 @@ def test_signals_commit_and_unmount(disc: Disc, number: signal.Signals) -> None:
 
 def test_a_signal_while_a_file_is_open(disc: Disc) -> None:
     """What was written is safe, and who still writes gets an error, no success."""
-    with (disc.where / "open").open("wb", buffering=0) as file:
-        file.write(b"written before")
-        pid = disc.pid
-        os.kill(pid, signal.SIGTERM)
-        finish(pid)
+    handle = os.open(disc.where / "open", os.O_CREAT | os.O_WRONLY)
+    os.write(handle, b"written before")
+    pid = disc.pid
+    os.kill(pid, signal.SIGTERM)
+    finish(pid)
+    for act in (lambda: os.write(handle, b"written after"), lambda: os.close(handle)):
         with pytest.raises(OSError) as caught:
-            file.write(b"written after")
+            act()
         assert caught.value.errno in (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.EROFS)
     assert not disc.mounted
     disc.mount()
@@ -112,7 +113,7 @@ def test_kill_9_loses_nothing_that_was_done(disc: Disc) -> None:
     finish(pid)
     with pytest.raises(OSError) as caught:
         disc.where.stat()
-    assert caught.value.errno == errno.ENOTCONN
+    assert caught.value.errno in (errno.ENOTCONN, errno.ECONNABORTED)
     done = disc.udffs("mount", disc.image, disc.where)
     assert "dead mount" in done.stderr and "taken over" in done.stderr
     assert tree(disc.where) == expected
@@ -162,7 +163,7 @@ def test_unmount_returns_when_the_drive_is_free(disc: Disc) -> None:
     disc.mount()
 
 
-# -- one process a drive ------------------------------------------------------------------
+# -- one process a drive -------------------------------------------------------
 
 
 def test_the_next_mount_waits_for_the_last(disc: Disc) -> None:
@@ -237,7 +238,7 @@ def test_another_user_of_the_image_is_refused(disc: Disc) -> None:
         assert told.returncode == 9 and str(disc.pid) in told.stderr
 
 
-# -- foreground ------------------------------------------------------------------------------
+# -- foreground ----------------------------------------------------------------
 
 
 def test_in_the_foreground(tmp_path: Path) -> None:
@@ -263,7 +264,7 @@ def test_in_the_foreground(tmp_path: Path) -> None:
         disc.clean_up()
 
 
-# -- the commands on a mount --------------------------------------------------------------------
+# -- the commands on a mount ---------------------------------------------------
 
 
 def test_sync_makes_everything_durable(disc: Disc) -> None:
@@ -276,7 +277,6 @@ def test_sync_makes_everything_durable(disc: Disc) -> None:
     for path in disc.spool.rglob("*"):
         if path.is_file():
             path.unlink()  # nothing but the disc itself
-    wait_until(lambda: not disc.mounted or not disc.entries() or True, "killed")
     disc.mount()
     assert tree(disc.where) == expected
 
@@ -307,8 +307,6 @@ def test_unmount_and_eject(disc: Disc) -> None:
     done = disc.udffs("unmount", disc.where, "--leave-open", "--eject")
     assert "tray is open" in done.stdout
     assert "left open" in done.stderr
-    done = disc.udffs("mount", disc.image, disc.where, check=False)
-    assert done.returncode == 10 and "no disc" in done.stderr
     disc.udffs("mount", "--load", disc.image, disc.where)
     assert tree(disc.where) == expected
     disc.udffs("eject", disc.where)

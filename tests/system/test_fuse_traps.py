@@ -47,7 +47,7 @@ def listing(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-# -- hard links ------------------------------------------------------------------
+# -- hard links ----------------------------------------------------------------
 
 
 def test_a_write_through_one_name_shows_through_the_other(disc: Disc, at: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_linked_file_can_be_mapped_for_reading(at: Path) -> None:
         mapped.close()
 
 
-# -- times, attributes ----------------------------------------------------------
+# -- times, attributes ---------------------------------------------------------
 
 
 def test_utimens_omit_and_now(disc: Disc, at: Path) -> None:
@@ -206,7 +206,7 @@ def test_extended_attributes_are_refused_once_and_for_all(at: Path) -> None:
         assert caught.value.errno == errno.ENOTSUP
 
 
-# -- names ------------------------------------------------------------------------
+# -- names ---------------------------------------------------------------------
 
 
 def test_names_of_all_kinds(disc: Disc, at: Path) -> None:
@@ -252,7 +252,7 @@ def test_ten_thousand_names(disc: Disc, at: Path) -> None:
     assert int(disc.shell("ls -f | wc -l")) == 10_002
 
 
-# -- files that are open and deleted ---------------------------------------------------
+# -- files that are open and deleted -------------------------------------------
 
 
 def test_an_open_deleted_file_lives_on_unseen(disc: Disc, at: Path) -> None:
@@ -310,7 +310,7 @@ def test_the_names_of_hidden_files_are_free_for_others(disc: Disc, at: Path) -> 
     assert (at / ".fuse_hidden0000000300000002").read_text() == "renamed by its owner"
 
 
-# -- opening, writing, sizes ---------------------------------------------------------------
+# -- opening, writing, sizes ---------------------------------------------------
 
 
 def test_a_handle_from_create_can_be_read(disc: Disc, at: Path) -> None:
@@ -407,7 +407,7 @@ def test_shared_mapping_of_a_file_opened_for_appending(disc: Disc, at: Path) -> 
     assert data[100:104] == b"here" and data.endswith(b"\0there")
 
 
-# -- renaming, removing -----------------------------------------------------------------
+# -- renaming, removing --------------------------------------------------------
 
 
 def test_rename_over(disc: Disc, at: Path) -> None:
@@ -450,7 +450,7 @@ def test_removing_what_cannot_be_removed(at: Path) -> None:
         assert caught.value.errno == code
 
 
-# -- the volume as a whole ---------------------------------------------------------------
+# -- the volume as a whole -----------------------------------------------------
 
 
 def test_locks_are_the_kernels(at: Path) -> None:

@@ -15,7 +15,8 @@ from udffs.cli.output import Output, reports
 def command(out: Output, drive: str) -> None:
     """Unmount the disc if it is mounted, and open the tray.
 
-    The disc is left as `udffs unmount` would leave it.
+    The disc is left as `udffs unmount` would leave it. (A virtual disc is
+    back in its drive when it is used the next time.)
 
     \b
     Example:

@@ -6,7 +6,7 @@ import contextlib
 import stat
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -101,7 +101,9 @@ def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
     space = _room(store, volume)
     if count or volume.files <= COUNTED:
         with out.progress() as show:
-            live = _live(volume, local_progress(show, "Counting what files take"))
+            counted = _count(volume, local_progress(show, "Counting what files take"))
+        told |= {"files": counted.files, "directories": counted.directories}
+        live = counted.blocks
         space |= {"live": live, "hidden": max(0, _written(store) - live)}
     return {"volume": told, "space": space}
 
@@ -131,14 +133,20 @@ def _written(store: BlockStore) -> int:
     return sum((last if end is None else end) + 1 - start for start, end in store.sessions)
 
 
-def _live(volume: Volume, progress: Callable[[float], None]) -> int:
-    """Blocks that the files and directories of now take, ICBs included.
+class _Counted(NamedTuple):
+    """Blocks that the files and directories of now take, ICBs included."""
 
-    What cannot be read is not counted."""
+    blocks: int = 0
+    files: int = 0
+    directories: int = 0
+
+
+def _count(volume: Volume, progress: Callable[[float], None]) -> _Counted:
+    """Walks through the whole volume. What cannot be read is not counted."""
     total = max(1, volume.files + volume.directories)
     seen: set[int] = set()
     waiting = [volume.root_key]
-    blocks = 0
+    counted = _Counted()
     while waiting:
         key = waiting.pop()
         if key in seen:
@@ -147,10 +155,16 @@ def _live(volume: Volume, progress: Callable[[float], None]) -> int:
         progress(min(1.0, len(seen) / total))
         with contextlib.suppress(DiscError, MediaError):
             inode = volume.inode(key)
-            blocks += 1 + sum(-(-run.length // 2048) for run in inode.runs if run.block >= 0)
-            if stat.S_ISDIR(inode.mode):
+            is_directory = stat.S_ISDIR(inode.mode)
+            if is_directory:
                 waiting += (entry.key for entry in volume.entries(inode))
-    return blocks
+            blocks = sum(-(-run.length // 2048) for run in inode.runs if run.block >= 0)
+            counted = _Counted(
+                counted.blocks + 1 + blocks,
+                counted.files + (not is_directory),
+                counted.directories + is_directory,
+            )
+    return counted
 
 
 def _moment(nanoseconds: int) -> str:
@@ -184,7 +198,8 @@ def _volume_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if volume is None:
         return
     yield "Volume", f'"{volume["label"]}", UDF {volume["udf"]}'
-    yield "Files", f"{volume['files']} in {volume['directories']} directories"
+    if volume["files"] >= 0:
+        yield "Files", f"{volume['files']}, in {volume['directories']} directories"
     if "last_commit" in volume:
         yield "Last saved", volume["last_commit"]
     if volume["write_protected"]:

@@ -20,6 +20,7 @@ well, because libfuse resets it to its deadly default before the last commit.
 from __future__ import annotations
 
 import contextlib
+import errno
 import faulthandler
 import json
 import logging
@@ -43,6 +44,7 @@ from udffs.errors import (
     InternalError,
     ReadOnlyError,
     RecordingDisabledError,
+    RemoteError,
     UdffsError,
 )
 from udffs.settings import DriveSettings, Settings, drive_key, load
@@ -321,6 +323,20 @@ class MountProcess:
             self._fail(error)
 
     def _last_commit(self) -> None:
+        try:
+            self._close_and_commit()
+        except BaseException as error:
+            spool = self._filesystem.status().get("spool")
+            if spool is None:
+                raise
+            raise RemoteError(
+                kind=type(error).__name__,
+                message=f"{error} What is not on the disc is kept in {spool}; "
+                "the next mount of this disc puts it there.",
+                code=getattr(error, "errno", None) or errno.EIO,
+            ) from error
+
+    def _close_and_commit(self) -> None:
         self.progress.phase("Writing to the disc")
         try:
             if self._ending != LEAVE and not self._filesystem.read_only:

@@ -51,7 +51,8 @@ def is_dead(where: str) -> bool:
     try:
         Path(where).stat()
     except OSError as error:
-        return error.errno == errno.ENOTCONN
+        # The first to ask after the death may be told that he was cut off.
+        return error.errno in (errno.ENOTCONN, errno.ECONNABORTED)
     return False
 
 

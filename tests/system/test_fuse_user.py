@@ -1,0 +1,115 @@
+"""Everything again as an ordinary user, who mounts through fusermount.
+
+Run as root: the other tests of mounts are run once more, as nobody.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.machine import find_program, why_no_program, why_not_root
+
+pytestmark = [
+    pytest.mark.fuse,
+    pytest.mark.skipif(
+        why_not_root() is not None,
+        reason="the tests of mounts run as an ordinary user here anyway",
+    ),
+]
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+NOBODY = "65534"
+DEVICE = Path("/dev/fuse")
+FOR_ALL = 0o666
+
+
+@pytest.fixture(scope="session")
+def device_for_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """/dev/fuse as every distribution has it, open to all; the way it was
+    before once no test of this run needs it any more."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    with (
+        (shared / "device.users").open("a") as users,
+        (shared / "device.mode").open("a+") as before,
+    ):
+        fcntl.flock(before, fcntl.LOCK_EX)
+        fcntl.flock(users, fcntl.LOCK_SH)
+        if not before.tell():
+            before.write(f"{stat.S_IMODE(DEVICE.stat().st_mode)}\n")
+        DEVICE.chmod(FOR_ALL)
+        fcntl.flock(before, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(before, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass  # who comes last puts it back
+            else:
+                before.seek(0)
+                DEVICE.chmod(int(before.readline()))
+                before.truncate(0)
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory of nobody's that he can reach."""
+    import shutil
+    import tempfile
+
+    made = Path(tempfile.mkdtemp(prefix="udffs-user."))
+    os.chown(made, int(NOBODY), int(NOBODY))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.mark.usefixtures("device_for_all")
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        path.name
+        for pattern in ("test_fuse_*.py", "test_cli_*.py")
+        for path in HERE.glob(pattern)
+        if path != Path(__file__)
+    ),
+)
+def test_as_an_ordinary_user(name: str, folder: Path) -> None:
+    setpriv = find_program("setpriv")
+    if setpriv is None:
+        pytest.skip(why_no_program("setpriv"))
+    pytest_options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={folder}/t"]
+    done = subprocess.run(
+        [
+            str(setpriv),
+            f"--reuid={NOBODY}",
+            f"--regid={NOBODY}",
+            "--clear-groups",
+            *(sys.executable, "-m", "pytest", str(HERE / name), f"--rootdir={ROOT}"),
+            *pytest_options,
+        ],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "HOME": str(folder),
+            "TMPDIR": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.fail(f"as an ordinary user:\n{done.stdout}{done.stderr}", pytrace=False)
+    assert " passed" in done.stdout
