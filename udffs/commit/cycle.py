@@ -114,7 +114,7 @@ class CommitCycle:
     def _update_room(self) -> None:
         writing = self._writing
         writing.reserve.settle(
-            free=writing.store.free_blocks,
+            free=writing.free_blocks(),
             vat_entries=writing.table.allocated,
             opening=writing.opening_cost(),
         )

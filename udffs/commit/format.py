@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from media.errors import AddressMovedError, PacketLostError
 from media.store import SequentialStore
 from udffs.commit import structures
 from udffs.commit.stream import DirectoryStream
@@ -20,6 +21,7 @@ from udffs.ondisc.text import encode_label
 BLOCK = 2048
 REVISIONS = (0x0150, 0x0201)
 RANDOM_DIGITS = 8
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,32 @@ def format_volume(
     if not store.blank and store.session_open:
         # What is there ends here: a volume begins at the start of a session.
         store.close_session(final=False)
-    start = store.session_start
-    volume = describe(options, start, store.capacity, now, random)
-    packet = first_packet(volume, options, start)
-    store.write(start, packet)
-    store.flush()
-    return volume
+    for attempt in range(TRIES):
+        start = session_beginning(store)
+        volume = describe(options, start, store.capacity, now, random)
+        try:
+            store.write(start, first_packet(volume, options, start))
+            store.flush()
+        except (AddressMovedError, PacketLostError):
+            if attempt + 1 == TRIES:
+                raise
+            continue
+        return volume
+    raise AssertionError("unreachable: the last failure is raised")
+
+
+def session_beginning(store: SequentialStore) -> int:
+    """The first block of a session in which nothing was written yet.
+
+    Where a first packet was lost, its addresses are gone, and with them the
+    place of the recognition sequence: that session is closed, empty as it is,
+    and the next one begun.
+    """
+    if store.needs_repair:
+        store.repair()
+    if store.next_writable != store.session_start:
+        store.close_session(final=False)
+    return store.session_start
 
 
 def describe(

@@ -7,14 +7,14 @@ mount left, if it belongs to the disc as it is now.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from media.store import BlockStore, SequentialStore
 from udffs.commit import records, structures
 from udffs.commit.namespace import Namespace
 from udffs.commit.nodes import Directory, Entry, Node, State
-from udffs.commit.reserve import Reserve
+from udffs.commit.reserve import TRACK_REPAIR, Reserve
 from udffs.commit.sequential import SequentialCommitter
 from udffs.commit.spool import Segment, Spool, folder_name
 from udffs.commit.stream import DirectoryStream
@@ -78,7 +78,7 @@ class Writing:
             blocks=array("I") if vat.embedded else blocks_of_runs(vat.runs, vat.size),
         )
         self.reserve = Reserve(
-            free=store.free_blocks,
+            free=self.free_blocks(),
             link_blocks=store.link_blocks,
             packet_limit=store.packet_limit,
             opening=self.opening_cost(),
@@ -119,6 +119,13 @@ class Writing:
         )
         return (main_length, main), (reserve_length, reserve)
 
+    def free_blocks(self) -> int:
+        """What the drive says is free; before a repair it cannot say."""
+        store = self.store
+        if store.needs_repair:
+            return max(0, store.capacity - store.last_block - TRACK_REPAIR)
+        return store.free_blocks
+
     def opening_cost(self) -> int:
         """Blocks that a new session takes before anything else."""
         return 0 if self.store.session_open else SESSION_BLOCKS + SESSION_OPENING_EXTRA
@@ -134,22 +141,14 @@ class Writing:
                 ]
                 while operations:
                     try:
-                        self._replay(operations, segment)
+                        self.namespace.replay(operations, segment)
                     except Missing as missing:
                         fetch(missing)
                         continue
                     break
                 count += len(operations)
         self.leftover = []
-        self.namespace.reap()
         return count
-
-    def _replay(self, operations: Sequence[records.Operation], segment: Segment) -> None:
-        first = operations[0]
-        if isinstance(first, records.Write):
-            self.namespace.replay_write(first, segment)
-        else:
-            self.namespace.apply(operations)
 
 
 def load_node(volume: Volume, key: int) -> Node:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from media.errors import AddressMovedError, PacketLostError
 from media.store import SequentialStore
 from udffs.commit import structures
+from udffs.commit.format import session_beginning
 from udffs.commit.plan import Body, Geometry, Job, Placed, buffers, plan_body
 from udffs.commit.prepare import Prepared
 from udffs.commit.streaming import Stream, is_large
@@ -53,12 +54,14 @@ class SequentialCommitter:
         log: Log,
     ) -> None:
         """``sequences`` are the extents of the volume descriptor sequences
-        that the open session's anchor names, None where no session is open."""
+        that the open session's anchor names; None where no session is open,
+        or one that a cut left without an anchor."""
         self._store = store
         self._volume = volume
         self._table = table
         self._geometry = Geometry(volume.partition_start, physical_reference, volume.version)
-        self._sequences = sequences if store.session_open else None
+        self._sequences = sequences
+        self._session_begun = sequences is not None
         self._log = log
         self.progress: Callable[[int], None] = lambda _blocks: None
 
@@ -100,7 +103,7 @@ class SequentialCommitter:
         if store.needs_repair:
             self._log("the last packet was cut short; the track is being repaired")
             store.repair()
-        if not store.session_open:
+        if not (store.session_open and self._session_begun):
             self.open_session(counts, now)
 
     def _changes(self, body: Body, gone: set[int]) -> dict[int, int]:
@@ -206,7 +209,7 @@ class SequentialCommitter:
         so that the disc reads as before from the first packet on."""
         store = self._store
         for attempt in range(TRIES):
-            start = store.session_start
+            start = session_beginning(store)
             packet = structures.session_structures(self._volume, start)
             vat = self._plan_vat({}, counts, start + SESSION_BLOCKS, now)
             try:
@@ -216,6 +219,8 @@ class SequentialCommitter:
                 self._count_failure(attempt, error)
                 continue
             self._table.adopt(vat)
+            self._sequences = structures.sequences(start)
+            self._session_begun = True
             return
 
     def close(
@@ -234,6 +239,7 @@ class SequentialCommitter:
             self._make_ready(counts, now)
             self._write_last_packet(counts, now, intend)
         self._store.close_session(final=final, progress=progress)
+        self._sequences, self._session_begun = None, False
 
     def _write_last_packet(self, counts: Counts, now: int, intend: Intend) -> None:
         store = self._store
@@ -274,8 +280,8 @@ class SequentialCommitter:
         raise AssertionError("a VAT whose unchanged blocks are shared is short")
 
     def _anchor(self, location: int) -> bytes:
-        extents = self._sequences or structures.sequences(self._store.session_start)
-        return structures.anchor(self._volume, extents, location).ljust(BLOCK, b"\0")
+        assert self._sequences is not None
+        return structures.anchor(self._volume, self._sequences, location).ljust(BLOCK, b"\0")
 
 
 def _without_deferred(
