@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import stat
 import subprocess
 import sys
+import sysconfig
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,15 +67,31 @@ def device_for_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A directory of nobody's that he can reach."""
-    import shutil
-    import tempfile
-
     made = Path(tempfile.mkdtemp(prefix="udffs-user."))
     os.chown(made, int(NOBODY), int(NOBODY))
     try:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def as_nobody(*command: str) -> list[str]:
+    setpriv = find_program("setpriv")
+    if setpriv is None:
+        pytest.skip(why_no_program("setpriv"))
+    return [str(setpriv), f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command]
+
+
+def python_for_all() -> str:
+    """A Python that nobody may run: this one, or else the system's, if it is
+    of the same version (it gets this one's packages)."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for candidate in (sys.executable, f"/usr/bin/{version}"):
+        # One step away from root, who can enter every directory.
+        test = as_nobody("sh", "-c", f"{candidate} -c 'import tomllib'")
+        if subprocess.run(test, capture_output=True, cwd="/", check=False).returncode == 0:
+            return candidate
+    pytest.skip(f"an ordinary user may not run {sys.executable}, nor is there a {version} for him")
 
 
 @pytest.mark.usefixtures("device_for_all")
@@ -86,24 +105,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ),
 )
 def test_as_an_ordinary_user(name: str, folder: Path) -> None:
-    setpriv = find_program("setpriv")
-    if setpriv is None:
-        pytest.skip(why_no_program("setpriv"))
-    pytest_options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={folder}/t"]
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={folder}/t"]
+    packages = [str(ROOT), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     done = subprocess.run(
-        [
-            str(setpriv),
-            f"--reuid={NOBODY}",
-            f"--regid={NOBODY}",
-            "--clear-groups",
-            *(sys.executable, "-m", "pytest", str(HERE / name), f"--rootdir={ROOT}"),
-            *pytest_options,
-        ],
+        as_nobody(python_for_all(), "-m", "pytest", str(HERE / name), *options),
         cwd=ROOT,
         env={
             **os.environ,
             "HOME": str(folder),
             "TMPDIR": str(folder),
+            "PYTHONPATH": os.pathsep.join(packages),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         capture_output=True,
