@@ -39,7 +39,7 @@ class NextPacket(dict[int, Any]):
 
 
 def store_of(burner: Burner) -> SequentialStore:
-    store = open_store(Drive(VirtualTransport(burner), name="test"))
+    store = open_store(Drive(VirtualTransport(burner), name="test", sleep=lambda _s: None))
     assert isinstance(store, SequentialStore)
     return store
 

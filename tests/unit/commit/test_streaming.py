@@ -30,7 +30,7 @@ def formatted() -> Burner:
 
 
 def store_of(burner: Burner) -> SequentialStore:
-    store = open_store(Drive(VirtualTransport(burner), name="test"))
+    store = open_store(Drive(VirtualTransport(burner), name="test", sleep=lambda _s: None))
     assert isinstance(store, SequentialStore)
     return store
 
