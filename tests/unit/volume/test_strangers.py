@@ -59,8 +59,8 @@ def test_mkudffs_vat(mkudffs: Make, revision: str, efe: tuple[str, ...]) -> None
 
 
 @pytest.mark.strangers
-def test_mkudffs_vat_with_a_reserved_first_track(mkudffs: Make) -> None:
-    """Blocks 0 to 255 cannot be read: nothing is left but the anchor and what it names."""
+def test_mkudffs_vat_with_an_unreadable_beginning(mkudffs: Make) -> None:
+    """The recognition sequence cannot be read: the anchors alone must do."""
     path = mkudffs("--media-type=cdr", "--udfrev=2.01")
     store = discs.image_store(path)
     for block in range(16, 32):
