@@ -28,6 +28,7 @@ from udffs.errors import (
     InvalidOperationError,
     IsDirectoryError,
     NoSpaceError,
+    NoSuchEntryError,
     NotDirectoryError,
     NotPermittedError,
 )
@@ -113,7 +114,7 @@ class FileSystem(MountedVolume):
             node = self._node(path)
             if not stat.S_ISLNK(node.state.mode):
                 raise InvalidOperationError(what=f"{path} is not a symbolic link")
-            return node.state
+            return node.state.part(0, node.state.size)
 
         state = self._locked(state_of_link)
         return modes.parse_path(read_content(state, 0, state.size, self._store.read))
@@ -178,6 +179,8 @@ class FileSystem(MountedVolume):
             assert self._writing is not None
             space = self._writing.namespace
             node = self._node(existing)
+            if node.key in space.orphans:
+                raise NoSuchEntryError(name=existing)
             if node.state.is_directory:
                 raise NotPermittedError(what=f"{existing} is a directory; it has one name only")
             parent, name = self._place(new)
@@ -332,7 +335,11 @@ class FileSystem(MountedVolume):
 
         handle = self._locked(operation)
         if flags & os.O_TRUNC:
-            self.truncate(path, 0, handle)
+            try:
+                self.truncate(path, 0, handle)
+            except BaseException:
+                self.release(handle)
+                raise
         return handle
 
     def create(self, path: str, mode: int, flags: int, uid: int, gid: int) -> int:
@@ -369,12 +376,12 @@ class FileSystem(MountedVolume):
             size = min(size, state.size - offset)
             if size <= 0:
                 return b""
-            segments = _segments(state, offset, offset + size)
+            # Outside the lock the state goes on changing, through programs and
+            # through commits; what it is now is read from a picture of it.
+            picture = state.part(offset, offset + size)
+            segments = picture.segments()
             for segment in segments:
                 segment.readers += 1
-            # Outside the lock the state may go on changing; what it is now
-            # is read from a picture of it.
-            picture = state if not segments else _picture(state)
         try:
             return read_content(picture, offset, size, self._store.read)
         finally:
@@ -409,6 +416,8 @@ class FileSystem(MountedVolume):
             node = self._target(path, handle)
             if node.state.is_directory:
                 raise IsDirectoryError(name=path)
+            if not stat.S_ISREG(node.state.mode):
+                raise InvalidOperationError(what=f"{path} is no file and has no size")
             self._writing.namespace.transact([records.Resize(node.key, size, self._now())])
 
         self._changing(operation)
@@ -496,19 +505,9 @@ def _allocated(state: State) -> int:
     for run in state.runs:
         if run.block >= 0:
             blocks += -(-run.length // BLOCK)
-    if state.overlay is not None:
-        blocks += state.overlay.blocks
+    if state.overlay is not None:  # most of it will replace what is there
+        blocks = min(blocks + state.overlay.blocks, 1 + -(-state.size // BLOCK))
     return blocks
-
-
-def _segments(state: State, start: int, end: int) -> list[Any]:
-    if state.overlay is None:
-        return []
-    return [p.segment for p in state.overlay.slices(start, end) if p.segment is not None]
-
-
-def _picture(state: State) -> State:
-    return state.thaw(state.epoch)
 
 
 __all__ = ["Attributes", "FileSystem", "MountOptions", "Space", "open_file_system"]

@@ -23,7 +23,7 @@ from udffs.commit.spool import Segment, Spool
 from udffs.commit.stream import DirectoryStream
 from udffs.commit.tree import Tree
 from udffs.commit.vat import Counts, VatTable
-from udffs.errors import FileTooLargeError, TooManyLinksError
+from udffs.errors import FileTooLargeError, NoSpaceError, TooManyLinksError
 from udffs.ondisc import modes
 from udffs.volume import Run
 
@@ -99,15 +99,30 @@ class Namespace(Tree):
         NoSpaceError before anything has happened."""
         self._check_loaded(operations)
         self._promise(operations)
-        self.segment.append(operations)
+        # What happens to a file without a name ends with this process.
+        lasting = [o for o in operations if getattr(o, "key", None) not in self.orphans]
+        if lasting:
+            self.segment.append(lasting)
         self._apply_all(operations)
 
-    def apply(self, operations: Sequence[Operation]) -> None:
-        """Apply journalled operations. Raises Missing before any of a
-        transaction's effects if an inode must be fetched."""
+    def replay(self, operations: Sequence[Operation], segment: Segment) -> None:
+        """Apply a journalled transaction; the data of a write lies in
+        ``segment``. Raises Missing before any of its effects if an inode must
+        be fetched. Room is not asked for: that was done the first time."""
         self._check_loaded(operations)
-        self._promise(operations)
-        self._apply_all(operations)
+        for operation in operations:
+            if isinstance(operation, records.Write):
+                node = self.node(operation.key)
+                end = operation.offset + operation.length
+                self.reserve.carry(self._cost_of_write(node, node.state, operation.offset, end))
+                self._apply_write(operation, node, segment)
+            else:
+                self.reserve.carry(self._cost(operation))
+                self._APPLY[type(operation)](self, operation)
+        self.changed = True
+        self.changes += 1
+        # As it was then: the number of a deleted inode may be used again.
+        self.reap()
 
     def _apply_all(self, operations: Sequence[Operation]) -> None:
         for operation in operations:
@@ -157,8 +172,21 @@ class Namespace(Tree):
     def _promise(self, operations: Sequence[Operation]) -> None:
         deleting = not any(isinstance(o, records.New | records.Enter) for o in operations)
         blocks = sum(self._cost(operation) for operation in operations)
-        if blocks:
+        if not blocks:
+            return
+        try:
             self.reserve.promise(blocks, deleting=deleting)
+        except NoSpaceError:
+            self._forget_claims(operations)
+            raise
+
+    def _forget_claims(self, operations: Sequence[Operation]) -> None:
+        """What directories claimed for names that did not come is not theirs."""
+        for operation in operations:
+            if isinstance(operation, records.Enter | records.Leave):
+                parent = self.nodes.get(operation.directory)
+                if parent is not None and parent.directory is not None:
+                    parent.directory.claimed_epoch = -1
 
     def _cost(self, operation: Operation) -> int:
         if isinstance(operation, records.New):
@@ -211,7 +239,8 @@ class Namespace(Tree):
         position = self.segment.append_data(data)
         checksum = zlib.crc32(data)
         write = records.Write(node.key, offset, len(data), position, checksum, now)
-        self.segment.append((write,))
+        if node.key not in self.orphans:
+            self.segment.append((write,))
         self._apply_write(write, node, self.segment)
 
     def _cost_of_write(self, node: Node, state: State, offset: int, end: int) -> int:
@@ -221,7 +250,9 @@ class Namespace(Tree):
             blocks += 1
         overlay = state.overlay
         if overlay is not None and overlay.pieces and offset <= overlay.pieces[-1].end:
-            blocks -= overlay.covered_blocks(offset, end)
+            # What a commit under way is writing must be written once more.
+            frozen = -1 if self.freezing is None else self.freezing.epoch
+            blocks -= overlay.covered_blocks(offset, end, frozen)
         if state.embedded:
             blocks += 1
         return blocks + self.cost_of(node)
@@ -319,11 +350,13 @@ class Namespace(Tree):
         parent_state.mtime = parent_state.ctime = change.time
         child = self.node(entry.key)
         child_state = self.touch(child)
-        child_state.links -= 1
+        # Counts of other systems may be wrong: they must not go below what the
+        # disc can hold, and a directory has one name whatever its count says.
+        child_state.links = max(0, child_state.links - 1)
         child_state.ctime = change.time
         if child_state.is_directory:
-            parent_state.links -= 1
-        if child_state.links <= 0:
+            parent_state.links = max(1, parent_state.links - 1)
+        if child_state.is_directory or child_state.links == 0:
             self._orphan(child)
 
     def _orphan(self, node: Node) -> None:
@@ -357,15 +390,6 @@ class Namespace(Tree):
         records.Leave: _apply_leave,
     }
 
-    # -- replaying ---------------------------------------------------------
-
-    def replay_write(self, write: records.Write, segment: Segment) -> None:
-        """A journalled write whose data lies in an earlier segment."""
-        node = self.node(write.key)
-        cost = self._cost_of_write(node, node.state, write.offset, write.offset + write.length)
-        self.reserve.promise(cost)
-        self._apply_write(write, node, segment)
-
     # -- commits -----------------------------------------------------------
 
     def freeze(self) -> Frozen:
@@ -389,8 +413,8 @@ class Namespace(Tree):
         """What a VAT written now tells about the volume."""
         orphans = [node.state.is_directory for node in self.orphans.values()]
         return Counts(
-            self._files - orphans.count(False),
-            self._directories - orphans.count(True),
+            max(0, self._files - orphans.count(False)),
+            max(1, self._directories - orphans.count(True)),
             self.next_unique_id,
         )
 

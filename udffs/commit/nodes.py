@@ -76,6 +76,21 @@ class State:
             twin.overlay = self.overlay.copy()
         return twin
 
+    def part(self, start: int, end: int) -> State:
+        """A picture of the content from ``start`` to ``end`` and of nothing
+        else, to be read while this state goes on changing."""
+        twin = State.__new__(State)
+        twin.embedded, twin.runs = self.embedded, self.runs
+        twin.size = self.size
+        twin.overlay = None if self.overlay is None else self.overlay.part(start, end)
+        return twin
+
+    def segments(self) -> list[Segment]:
+        """The segments of the spool that hold some of the content."""
+        if not self.overlay:
+            return []
+        return [p.segment for p in self.overlay.pieces if p.segment is not None]
+
     @property
     def is_directory(self) -> bool:
         return stat.S_ISDIR(self.mode)

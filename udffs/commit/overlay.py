@@ -54,6 +54,13 @@ class Overlay:
         twin.blocks = self.blocks
         return twin
 
+    def part(self, start: int, end: int) -> Overlay:
+        """An independent overlay of what lies between ``start`` and ``end``."""
+        twin = Overlay()
+        twin.pieces = list(self.slices(start, end))
+        twin._starts = [piece.start for piece in twin.pieces]
+        return twin
+
     def put(self, start: int, end: int, segment: Segment | None, position: int) -> int:
         """Let ``start`` to ``end`` come from ``segment`` at ``position``.
 
@@ -87,11 +94,14 @@ class Overlay:
         self.blocks += grown
         return grown
 
-    def covered_blocks(self, start: int, end: int) -> int:
-        """How many blocks of the range some piece touches already."""
+    def covered_blocks(self, start: int, end: int, after: int | None = None) -> int:
+        """How many blocks of the range some piece touches already; with
+        ``after``, a piece that a segment of a later epoch than that holds."""
         low, high = start // BLOCK * BLOCK, -(-end // BLOCK) * BLOCK
         total, reached = 0, low // BLOCK
         for piece in self.slices(low, high):
+            if after is not None and (piece.segment is None or piece.segment.epoch <= after):
+                continue
             first = max(piece.start // BLOCK, reached)
             after = (piece.end - 1) // BLOCK + 1
             if after > first:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from udffs.commit.namespace import Frozen
-from udffs.commit.nodes import Node, State
+from udffs.commit.nodes import Node, State, cut_runs
 from udffs.commit.overlay import BLOCK, Overlay
 from udffs.commit.plan import FILE_ENTRY, Job
 from udffs.commit.stream import DirectoryStream
@@ -239,7 +239,7 @@ def _directory_job(
     if not state.runs:
         directory_stream.touch_all()
     ranges = directory_stream.dirty_ranges()
-    job = Job(
-        virtual, state, directory_stream.size, None, ranges, directory_stream.blocks, state.runs
-    )
+    size = directory_stream.size
+    runs = cut_runs(state.runs, size)  # it may have been written anew, and shorter
+    job = Job(virtual, state, size, None, ranges, directory_stream.blocks, runs)
     return job, directory_stream

@@ -126,6 +126,7 @@ class Spool:
         self._base = base
         self._segments = self._find()
         self._spare: list[Path] = sorted(folder.glob("spare-*.data"))
+        self._last_epoch = self._find_last()
         self.current: Segment | None = None
 
     def _take_lock(self) -> int:
@@ -142,6 +143,12 @@ class Spool:
             int(path.stem) for path in self.folder.glob("*.log") if path.stem.isdecimal()
         )
         return [Segment(self.folder, epoch) for epoch in epochs]
+
+    def _find_last(self) -> int:
+        """The highest number that any file of the folder has: a new segment
+        must not take the name of one that was left or laid aside."""
+        names = (path.stem.rpartition("-")[2] for path in self.folder.iterdir())
+        return max((int(name) for name in names if name.isdecimal()), default=0)
 
     def leftover(self, vat_location: int) -> Leftover:
         """What is to be replayed on a disc whose last VAT ICB is at
@@ -178,11 +185,9 @@ class Spool:
 
     def begin(self) -> Segment:
         """Start the segment of a new epoch; operations go there from now on."""
-        last = self._segments[-1].epoch if self._segments else 0
-        if self.current is not None:
-            last = max(last, self.current.epoch)
+        self._last_epoch += 1
         recycled = self._spare.pop() if self._spare else None
-        segment = Segment(self.folder, last + 1, recycled)
+        segment = Segment(self.folder, self._last_epoch, recycled)
         segment.append([records.Begin(self._base)])
         self._segments.append(segment)
         self.current = segment
