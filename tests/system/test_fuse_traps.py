@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
+import json
 import mmap
 import os
 import stat
@@ -13,11 +15,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import mounts
 import pytest
 from support.machine import why_not_root
 from support.mounting import Disc, see, tree
 
 pytestmark = pytest.mark.fuse
+
+FAKE = Path(__file__).resolve().parents[1] / "support" / "fake_mount.py"
 
 
 @pytest.fixture
@@ -45,6 +50,60 @@ def kept(disc: Disc) -> None:
 
 def listing(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
+
+
+# -- errors, and what requests look like ----------------------------------------
+
+
+@contextlib.contextmanager
+def fake_mount(folder: Path, *failing: str) -> Iterator[tuple[Path, list[str]]]:
+    """A file system in memory, mounted; the list gets the operations called."""
+    where, calls, called = folder / "fake", folder / "calls", []
+    where.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, FAKE, where, calls, *failing], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        yield where, called
+        subprocess.run(["fusermount", "-u", where], check=True)
+        assert process.wait(20) == 0
+        called += json.loads(calls.read_text())
+    finally:
+        process.kill()
+        process.wait()
+        mounts.let_go(where)
+
+
+@pytest.mark.parametrize("error", ["OSError", "SystemExit", "KeyboardInterrupt", "ValueError"])
+def test_no_error_becomes_a_success(tmp_path: Path, error: str) -> None:
+    """And the mount goes on after it."""
+    failing = [word for name in ("fsync", "write", "readdir", "utimens") for word in (name, error)]
+    with fake_mount(tmp_path, *failing) as (where, _calls):
+        handle = os.open(where / "file", os.O_CREAT | os.O_RDWR)
+        for act in (
+            lambda: os.fsync(handle),
+            lambda: os.write(handle, b"x"),
+            lambda: list(where.iterdir()),
+            lambda: os.utime(where / "file"),
+        ):
+            with pytest.raises(OSError) as caught:
+                act()
+            assert caught.value.errno == errno.EIO
+        os.close(handle)
+        assert (where / "file").stat().st_size == 0
+
+
+def test_requests_are_large_and_few(tmp_path: Path) -> None:
+    """4 KiB each without big_writes; one getxattr each if that were offered."""
+    with fake_mount(tmp_path) as (where, calls):
+        (where / "file").write_bytes(os.urandom(4 << 20))
+        assert len((where / "file").read_bytes()) == 4 << 20
+        assert len((where / "file").read_bytes()) == 4 << 20
+    assert calls.count("write") <= 34
+    assert calls.count("read") <= 33, "what was written is still in the page cache"
+    assert not [name for name in calls if "xattr" in name]
+    assert calls.count("getattr") < 40
 
 
 # -- hard links ----------------------------------------------------------------

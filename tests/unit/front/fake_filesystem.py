@@ -19,7 +19,7 @@ from udffs.errors import (
     DirectoryNotEmptyError,
     EntryExistsError,
     NoSuchEntryError,
-    NotADirectoryFault,
+    NotDirectoryError,
 )
 
 
@@ -129,7 +129,7 @@ class FakeFileSystem:
         head, _, name = path.rpartition("/")
         parent = self._find(head)
         if not stat.S_ISDIR(parent.mode):
-            raise NotADirectoryFault(name=head)
+            raise NotDirectoryError(name=head)
         return parent, name
 
     def _add(self, path: str, mode: int, uid: int, gid: int) -> Node:
