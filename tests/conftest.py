@@ -6,6 +6,7 @@ import fcntl
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import vm
@@ -29,6 +30,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("slow") and not config.getoption("--all"):
             item.add_marker(pytest.mark.skip(reason="slow; `tools/test --all` runs it"))
     items.sort(key=lambda item: "system" in item.path.parts)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests go to the workers one by one, except where a whole file shares
+    something that takes long to make, such as a booted kernel."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return path if path.rpartition("/")[2].startswith("test_strangers_") else nodeid
+
+    # The long ones are begun as they come: after the unit tests.
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
 
 
 # -- what was left out, and why ----------------------------------------------

@@ -10,7 +10,7 @@ import vm
 from support.discs import DISC_NAMES, Disc, Expected
 from support.kernel import kernel_views
 
-pytestmark = [pytest.mark.vm, pytest.mark.strangers, pytest.mark.xdist_group("kernel")]
+pytestmark = [pytest.mark.vm, pytest.mark.strangers]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from support.discs import BLOCK, DISC_NAMES, Disc
 
-pytestmark = [pytest.mark.strangers, pytest.mark.xdist_group("tools")]
+pytestmark = [pytest.mark.strangers]
 
 # What udfinfo warns of on closed discs, and why it must be so.
 KNOWN_WARNINGS = {
