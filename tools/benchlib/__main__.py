@@ -19,9 +19,11 @@ import mounts
 from benchlib import peers, workloads
 from benchlib.contestant import Contestant, Failed
 from benchlib.mounted import Ceiling, Ours
-from benchlib.report import Entry, Section, as_json, as_markdown, as_text
+from benchlib.report import Entry, Section, Verdict, as_json, as_markdown, as_text, verdicts
+from benchlib.scenarios import SCENARIOS
 from benchlib.workloads import Workload
 
+ALL_WORK = [*workloads.MAKERS, *SCENARIOS]
 NEEDED = 5 << 30  # bytes of tmpfs for a full run
 
 
@@ -54,6 +56,13 @@ def measure(workload: Workload, runs: int, scratch: Path, names: Sequence[str]) 
             except Failed as error:
                 entry.why_not, entry.runs = str(error), []
     return Section(workload, entries)
+
+
+def play(key: str, scratch: Path, quick: bool) -> list[Verdict]:
+    """One scenario, once."""
+    say(f"{key}: udffs")
+    with scratch_directory(scratch) as place:
+        return SCENARIOS[key](place, quick)
 
 
 def say(text: str) -> None:
@@ -139,7 +148,10 @@ def arguments() -> argparse.Namespace:
         "and beside other programs. Example: tools/bench -n 3 --markdown table.md",
     )
     parser.add_argument(
-        "workloads", nargs="*", metavar="W1..W4", help="which work; all if not said"
+        "work",
+        nargs="*",
+        metavar="WORK",
+        help=f"{', '.join(ALL_WORK)}; all if not said",
     )
     parser.add_argument("-n", dest="runs", type=int, default=3, help="runs of each (3)")
     parser.add_argument("--quick", action="store_true", help="small sizes, one run")
@@ -148,7 +160,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parsed = parser.parse_args()
-    unknown = set(parsed.workloads) - set(workloads.MAKERS)
+    unknown = set(parsed.work) - set(ALL_WORK)
     if unknown:
         parser.error(f"no such work: {', '.join(sorted(unknown))}")
     return parsed
@@ -157,19 +169,25 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     options = arguments()
     runs = 1 if options.quick else options.runs
-    keys = options.workloads or list(workloads.MAKERS)
+    work = options.work or ALL_WORK
+    keys = [key for key in workloads.MAKERS if key in work]
     with scratch_directory(tmpfs(options.scratch)) as scratch:
         prepare_environment(scratch)
         sections = [
             measure(workload, runs, scratch, options.only)
             for workload in workloads.prepare(scratch, keys, quick=options.quick)
         ]
-        print(as_text(sections))
-        if options.markdown:
-            options.markdown.write_text(as_markdown(sections) + "\n")
-        if options.json:
-            told = as_json(sections, conditions(runs, options.quick))
-            options.json.write_text(json.dumps(told, indent=2) + "\n")
+        reached = list(verdicts(sections))
+        for key in SCENARIOS:
+            if key in work:
+                reached += play(key, scratch, options.quick)
+    told = conditions(runs, options.quick)
+    print(as_text(sections, reached))
+    if options.markdown:
+        options.markdown.write_text(as_markdown(sections, reached) + "\n")
+    if options.json:
+        figures = as_json(sections, reached, told)
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
     return 0
 
 

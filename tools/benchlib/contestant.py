@@ -70,7 +70,9 @@ class Running:
 
     @property
     def ended(self) -> bool:
-        return self._process.poll() is not None
+        # Not poll(): what the process used is told once, and wait() wants it.
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self._process.pid, options) is not None
 
     def wait(self, *, allowed: Sequence[int] = (0,)) -> Ended:
         """Until it ends. Failed if its exit status is not one of ``allowed``."""

@@ -175,7 +175,7 @@ def _blocks(workload: Workload, blocks: float) -> Iterator[Verdict]:
 # -- forms -------------------------------------------------------------------
 
 
-def as_text(sections: Sequence[Section]) -> str:
+def as_text(sections: Sequence[Section], reached: Sequence[Verdict]) -> str:
     """For the terminal."""
     lines: list[str] = []
     for section in sections:
@@ -186,12 +186,16 @@ def as_text(sections: Sequence[Section]) -> str:
             first, *others = zip(row, widths, strict=True)
             cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
             lines.append("  ".join(cells).rstrip())
-        lines += [f"  left out: {e.contestant}: {e.why_not}" for e in section.entries if e.why_not]
-    lines += ["", *map(str, verdicts(sections))]
-    return "\n".join(lines)
+        lines += [f"  {line}" for line in left_out(section)]
+    return "\n".join([*lines, "", *map(str, reached)])
 
 
-def as_markdown(sections: Sequence[Section]) -> str:
+def left_out(section: Section) -> list[str]:
+    """One line for each contestant that took no part, and why."""
+    return [f"left out: {e.contestant}: {e.why_not}" for e in section.entries if e.why_not]
+
+
+def as_markdown(sections: Sequence[Section], reached: Sequence[Verdict]) -> str:
     """For a README."""
     lines: list[str] = []
     for section in sections:
@@ -199,14 +203,17 @@ def as_markdown(sections: Sequence[Section]) -> str:
         lines += [f"**{section.workload.key}**: {section.workload.title}", ""]
         lines += [_markdown(heading), _markdown(["---", *["---:"] * (len(heading) - 1)])]
         lines += [*map(_markdown, body), ""]
-    return "\n".join([*lines, *(f"- {verdict}" for verdict in verdicts(sections))])
+        lines += [line for text in left_out(section) for line in (text, "")]
+    return "\n".join([*lines, *(f"- {verdict}" for verdict in reached)])
 
 
 def _markdown(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def as_json(sections: Sequence[Section], conditions: dict[str, Any]) -> dict[str, Any]:
+def as_json(
+    sections: Sequence[Section], reached: Sequence[Verdict], conditions: dict[str, Any]
+) -> dict[str, Any]:
     """Everything that was measured."""
     return {
         "conditions": conditions,
@@ -219,7 +226,5 @@ def as_json(sections: Sequence[Section], conditions: dict[str, Any]) -> dict[str
             }
             for section in sections
         ],
-        "targets": [
-            asdict(verdict) | {"reached": verdict.reached} for verdict in verdicts(sections)
-        ],
+        "targets": [asdict(verdict) | {"reached": verdict.reached} for verdict in reached],
     }
