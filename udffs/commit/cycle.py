@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Condition
 
-from udffs.commit.namespace import Outcome
 from udffs.commit.nodes import Node
 from udffs.commit.opening import Writing, load_stream
+from udffs.commit.plan import BLOCK
 from udffs.commit.prepare import Prepared, prepare
-from udffs.commit.sequential import Committed
+from udffs.commit.sequential import Committed, Deferred
+from udffs.commit.snapshots import Outcome
 from udffs.commit.stream import DirectoryStream
 
 SLICE = 256  # inodes settled under one hold of the lock
@@ -46,14 +47,14 @@ class CommitCycle:
             {key & 0xFFFFFFFF for key in frozen.gone},
             frozen.counts,
             now=self._clock(),
-            intend=lambda location: self._intend(frozen.epoch, location),
-            must_yield=must_yield,
+            journal=_Journal(writing, self._lock, frozen.epoch, prepared, must_yield),
         )
-        deferred = self._settle(prepared, committed)
+        self._settle(prepared, committed)
         self.commits += 1
         self.blocks_written += committed.blocks
         self._finish(committed.location)
-        return deferred
+        reference = writing.namespace.root_key >> 32 << 32
+        return {reference | number for number in committed.deferred}
 
     def close(self, *, final: bool, progress: Callable[[float], None] | None) -> None:
         """Write what closing needs and close the session (and the disc)."""
@@ -65,7 +66,7 @@ class CommitCycle:
             counts,
             now=self._clock(),
             final=final,
-            intend=lambda location: self._intend(epoch - 1, location),
+            journal=_Journal(writing, self._lock, epoch, Prepared(), lambda: False),
             progress=progress,
         )
         with self._lock:
@@ -76,32 +77,17 @@ class CommitCycle:
         version = self._writing.description.version
         return load_stream(self._writing.volume, node.key, version)
 
-    def _intend(self, epoch: int, location: int) -> None:
-        with self._lock:
-            self._writing.spool.intend(epoch, location)
-
-    def _settle(self, prepared: Prepared, committed: Committed) -> set[int]:
+    def _settle(self, prepared: Prepared, committed: Committed) -> None:
         outcomes: list[Outcome] = []
         for (node, state), place in zip(prepared.nodes, committed.placed, strict=True):
             job = place.job
             embedded = None if state.is_directory else job.embedded
-            deferred = committed.deferred.get(job.virtual, ())
-            outcomes.append(Outcome(node, state, job.size, embedded, place.runs, deferred))
+            outcomes.append(Outcome(node, state, job.size, embedded, place.runs))
         for first in range(0, len(outcomes), SLICE):
             with self._lock:
                 self._writing.namespace.settle(outcomes[first : first + SLICE])
         for stream in prepared.streams:
             stream.clean()
-        waiting = [outcome.node for outcome in outcomes if outcome.deferred]
-        for node in waiting:
-            self._carry(node)
-        return {node.key for node in waiting}
-
-    def _carry(self, node: Node) -> None:
-        more = True
-        while more:
-            with self._lock:
-                more = self._writing.namespace.carry(node)
 
     def _finish(self, location: int) -> None:
         with self._lock:
@@ -118,3 +104,41 @@ class CommitCycle:
             vat_entries=writing.table.allocated,
             opening=writing.opening_cost(),
         )
+
+
+class _Journal:
+    """What a commit has to leave in the journal on its way to the disc."""
+
+    def __init__(
+        self,
+        writing: Writing,
+        lock: Condition,
+        epoch: int,
+        prepared: Prepared,
+        must_yield: Callable[[], bool],
+    ) -> None:
+        self._writing = writing
+        self._lock = lock
+        self._epoch = epoch
+        self._nodes = {node.key & 0xFFFFFFFF: node for node, _ in prepared.nodes}
+        self.must_yield = must_yield
+
+    def intend(self, location: int, *, complete: bool = True) -> None:
+        """The VAT is about to go to the block ``location``, with all that the
+        commit changes, or (not ``complete``) as it was before."""
+        with self._lock:
+            self._writing.spool.intend(self._epoch if complete else None, location)
+
+    def defer(self, deferred: Deferred) -> None:
+        """The commit will leave these ranges of blocks out."""
+        for number, ranges in deferred.items():
+            node = self._nodes[number]
+            for first, count in ranges:
+                self._carry(node, first * BLOCK, (first + count) * BLOCK)
+            with self._lock:
+                self._writing.namespace.carried(node)
+
+    def _carry(self, node: Node, start: int, end: int) -> None:
+        while start < end:
+            with self._lock:
+                start = self._writing.namespace.carry(node, start, end)

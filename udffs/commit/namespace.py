@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from udffs.commit import records
-from udffs.commit.nodes import Change, Directory, Entry, Node, State, cut_runs
-from udffs.commit.overlay import BLOCK, Overlay, blocks_touched
+from udffs.commit.nodes import Change, Directory, Entry, Node, State
+from udffs.commit.overlay import BLOCK, Overlay
 from udffs.commit.records import Operation
 from udffs.commit.reserve import Reserve
 from udffs.commit.spool import Segment, Spool
@@ -25,10 +25,8 @@ from udffs.commit.tree import Tree
 from udffs.commit.vat import Counts, VatTable
 from udffs.errors import FileTooLargeError, NoSpaceError, TooManyLinksError
 from udffs.ondisc import modes
-from udffs.volume import Run
 
 MAXIMUM_LINKS = 0xFFFF
-CARRIED_AT_ONCE = 1 << 20  # bytes moved under one hold of the lock
 NAME_COST = 2  # blocks of a directory that one name may touch
 ADS_IN_ICB = 100
 HOLE_PER_BLOCK = 100 << 30  # bytes of a hole that one block of descriptors maps
@@ -42,17 +40,6 @@ class Frozen(NamedTuple):
     states: list[tuple[Node, State]]
     gone: set[int]
     counts: Counts
-
-
-class Outcome(NamedTuple):
-    """Where a commit put an inode's content."""
-
-    node: Node
-    state: State
-    size: int
-    embedded: bytes | None
-    runs: tuple[Run, ...]
-    deferred: Sequence[tuple[int, int]] = ()  # ranges of blocks not written
 
 
 class Namespace(Tree):
@@ -99,11 +86,14 @@ class Namespace(Tree):
         NoSpaceError before anything has happened."""
         self._check_loaded(operations)
         self._promise(operations)
+        self._journal(*operations)
+        self._apply_all(operations)
+
+    def _journal(self, *operations: Operation) -> None:
         # What happens to a file without a name ends with this process.
         lasting = [o for o in operations if getattr(o, "key", None) not in self.orphans]
         if lasting:
             self.segment.append(lasting)
-        self._apply_all(operations)
 
     def replay(self, operations: Sequence[Operation], segment: Segment) -> None:
         """Apply a journalled transaction; the data of a write lies in
@@ -165,7 +155,7 @@ class Namespace(Tree):
         else:
             state.epoch = self.epoch
             state.floor = state.size
-        if state.links or node.key not in self.orphans:
+        if node.key not in self.orphans:
             self.dirty[node.key] = node
         return state
 
@@ -239,8 +229,7 @@ class Namespace(Tree):
         position = self.segment.append_data(data)
         checksum = zlib.crc32(data)
         write = records.Write(node.key, offset, len(data), position, checksum, now)
-        if node.key not in self.orphans:
-            self.segment.append((write,))
+        self._journal(write)
         self._apply_write(write, node, self.segment)
 
     def _cost_of_write(self, node: Node, state: State, offset: int, end: int) -> int:
@@ -390,24 +379,7 @@ class Namespace(Tree):
         records.Leave: _apply_leave,
     }
 
-    # -- commits -----------------------------------------------------------
-
-    def freeze(self) -> Frozen:
-        """Take the picture that the next commit puts on the disc."""
-        assert self.freezing is None
-        self.freezing = Frozen(
-            self.epoch,
-            [(node, node.state) for node in self.dirty.values()],
-            self.gone,
-            self.counts(),
-        )
-        self.dirty = {}
-        self.gone = set()
-        self.dirty_bytes = self.small_bytes = 0
-        self.changed = False
-        self.segment = self._spool.begin()
-        self.reserve.freeze()
-        return self.freezing
+    # -- what is left of it ------------------------------------------------
 
     def counts(self) -> Counts:
         """What a VAT written now tells about the volume."""
@@ -417,97 +389,6 @@ class Namespace(Tree):
             max(1, self._directories - orphans.count(True)),
             self.next_unique_id,
         )
-
-    def settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Some of the frozen inodes are on the disc."""
-        for outcome in outcomes:
-            node, state = outcome.node, outcome.state
-            if outcome.deferred:
-                # What is left makes it a changed inode of the epoch that runs.
-                self._settle_changed(self.touch(node), outcome)
-            elif node.state is state:
-                state.runs = outcome.runs
-                state.embedded = outcome.embedded
-                state.overlay = None
-                if state.is_directory:
-                    state.size = outcome.size
-            else:
-                self._settle_changed(node.state, outcome)
-
-    def _settle_changed(self, state: State, outcome: Outcome) -> None:
-        assert self.freezing is not None
-        if state.is_directory:
-            state.runs = outcome.runs
-            state.embedded = outcome.embedded
-            state.size = outcome.size
-            return
-        state.runs = cut_runs(outcome.runs, state.floor)
-        state.embedded = outcome.embedded
-        if state.embedded is not None:
-            state.embedded = state.embedded[: state.floor]
-        if state.overlay is not None:
-            keep = [(first * BLOCK, (first + n) * BLOCK) for first, n in outcome.deferred]
-            state.overlay.drop_until(self.freezing.epoch, keep)
-
-    def carry(self, node: Node) -> bool:
-        """Move some deferred data of a file from the journal of the frozen
-        epoch to that of the running one; False when none is left.
-
-        Replaying the running epoch onto the disc as it is now must give the
-        same file, whatever happened to it meanwhile: so only what is still
-        part of it is journalled again, and after that its size and times.
-        """
-        assert self.freezing is not None
-        state, overlay = node.state, node.state.overlay
-        piece = overlay.oldest(self.freezing.epoch) if overlay is not None else None
-        if piece is None or overlay is None or node.key in self.orphans:
-            if node.key not in self.orphans:
-                self._journal_attributes(node)
-            return False
-        assert piece.segment is not None
-        end = min(piece.end, piece.start + CARRIED_AT_ONCE)
-        data = piece.segment.read(piece.position, end - piece.start)
-        position = self.segment.append_data(data)
-        write = records.Write(
-            node.key, piece.start, len(data), position, zlib.crc32(data), state.mtime
-        )
-        self.segment.append((write,))
-        overlay.put(piece.start, end, self.segment, position)
-        blocks = blocks_touched(piece.start, end)
-        self.reserve.carry(blocks)
-        self.dirty_bytes += blocks * BLOCK
-        self.changed = True
-        return True
-
-    def _journal_attributes(self, node: Node) -> None:
-        s = node.state
-        resize = records.Resize(node.key, s.size, s.mtime)
-        attributes = records.Attributes(node.key, s.mode, s.uid, s.gid, s.atime, s.mtime, s.ctime)
-        self.segment.append((resize, attributes))
-        self.reserve.carry(self.cost_of(node) + 2)
-        self.changed = True
-
-    def thawed(self, vat_location: int) -> None:
-        """The commit is complete: its segments are done with."""
-        assert self.freezing is not None
-        for node in self.orphans.values():
-            self._pin(node, self.freezing.epoch)
-        self._spool.committed(self.freezing.epoch, vat_location)
-        self.freezing = None
-        self.reap()
-        self.trim()
-
-    def _pin(self, node: Node, epoch: int) -> None:
-        """Keep the segments that an unnamed but open file still reads from."""
-        overlay = node.state.overlay
-        if overlay is None:
-            return
-        held = {p.segment for p in overlay.pieces if p.segment and p.segment.epoch <= epoch}
-        pinned = node.pinned = node.pinned or []
-        for segment in held:
-            if segment not in pinned:
-                segment.readers += 1
-                pinned.append(segment)
 
     def _unpin(self, node: Node) -> None:
         for segment in node.pinned or ():

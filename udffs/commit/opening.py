@@ -12,10 +12,10 @@ from pathlib import Path
 
 from media.store import BlockStore, SequentialStore
 from udffs.commit import records, structures
-from udffs.commit.namespace import Namespace
 from udffs.commit.nodes import Directory, Entry, Node, State
 from udffs.commit.reserve import TRACK_REPAIR, Reserve
 from udffs.commit.sequential import SequentialCommitter
+from udffs.commit.snapshots import CommittedNamespace
 from udffs.commit.spool import Segment, Spool, folder_name
 from udffs.commit.stream import DirectoryStream
 from udffs.commit.structures import SESSION_BLOCKS, VolumeDescription
@@ -90,11 +90,12 @@ class Writing:
             where = self.spool.set_aside()
             self.notes.append(str(SpoolMovedOnError(where=where)))
         self.leftover: list[Segment] = [] if leftover.moved_on else leftover.segments
-        self.namespace = Namespace(
+        counts = Counts(max(vat.files, 0), max(vat.directories, 1), volume.next_unique_id)
+        self.namespace = CommittedNamespace(
             root_key=volume.root_key,
             virtual_reference=volume.virtual_reference,
             vat=self.table,
-            counts=Counts(max(vat.files, 0), max(vat.directories, 1), volume.next_unique_id),
+            counts=counts,
             reserve=self.reserve,
             spool=self.spool,
             descriptor_version=self.description.version,
@@ -103,6 +104,7 @@ class Writing:
             store,
             self.description,
             self.table,
+            counts=counts,
             physical_reference=volume.physical_reference,
             sequences=self._open_sequences(),
             log=log,

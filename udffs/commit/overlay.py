@@ -11,7 +11,7 @@ All offsets and lengths are in bytes; blocks are 2,048 bytes.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from udffs.commit.spool import Segment
@@ -138,29 +138,13 @@ class Overlay:
         del self.pieces[first:], self._starts[first:]
         self._recount()
 
-    def drop_until(self, epoch: int, keep: Sequence[tuple[int, int]] = ()) -> None:
-        """Forget the pieces that segments of ``epoch`` and earlier hold, but
-        for what lies in the ranges ``keep`` (start, end)."""
+    def drop_until(self, epoch: int) -> None:
+        """Forget the pieces that segments of ``epoch`` and earlier hold."""
         kept = [p for p in self.pieces if p.segment is None or p.segment.epoch > epoch]
-        if keep:
-            kept += [
-                p
-                for start, end in keep
-                for p in self.slices(start, end)
-                if p.segment is not None and p.segment.epoch <= epoch
-            ]
-            kept.sort(key=lambda p: p.start)
         if len(kept) != len(self.pieces):
             self.pieces = kept
             self._starts = [p.start for p in kept]
             self._recount()
-
-    def oldest(self, epoch: int) -> Piece | None:
-        """The first piece that a segment of ``epoch`` or earlier holds."""
-        for piece in self.pieces:
-            if piece.segment is not None and piece.segment.epoch <= epoch:
-                return piece
-        return None
 
     def _recount(self) -> None:
         self.blocks = sum(count for _, count in self.block_ranges())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from media.errors import AddressMovedError, PacketLostError
 from media.store import SequentialStore
@@ -27,16 +27,36 @@ BLOCK = 2048
 TRIES = 5
 
 
+Deferred = dict[int, list[tuple[int, int]]]
+"""By virtual number: ranges of blocks of a file, (first, number)."""
+
+
 class Committed(NamedTuple):
     """A commit that is on the disc."""
 
     placed: list[Placed]
-    deferred: dict[int, list[tuple[int, int]]]  # by virtual number: ranges not written
+    deferred: Deferred  # what was not written
     location: int  # absolute block of the last VAT ICB
     blocks: int  # of the disc that it took, link blocks included
 
 
-Intend = Callable[[int], None]
+class Journal(Protocol):
+    """What outlives this process, if it is killed during a commit."""
+
+    def must_yield(self) -> bool:
+        """Whether data of large files is to be left for the next commit."""
+        ...
+
+    def defer(self, deferred: Deferred) -> None:
+        """What the commit will leave out; called before it is on the disc."""
+        ...
+
+    def intend(self, location: int, *, complete: bool = True) -> None:
+        """The VAT ICB is about to go to the block ``location``; not
+        ``complete`` if nothing of the commit is in it. Before each try."""
+        ...
+
+
 Log = Callable[[str], None]
 
 
@@ -49,16 +69,19 @@ class SequentialCommitter:
         volume: VolumeDescription,
         table: VatTable,
         *,
+        counts: Counts,
         physical_reference: int,
         sequences: structures.Sequences | None,
         log: Log,
     ) -> None:
-        """``sequences`` are the extents of the volume descriptor sequences
-        that the open session's anchor names; None where no session is open,
-        or one that a cut left without an anchor."""
+        """``counts`` are those of the VAT on the disc. ``sequences`` are the
+        extents of the volume descriptor sequences that the open session's
+        anchor names; None where no session is open, or one that a cut left
+        without an anchor."""
         self._store = store
         self._volume = volume
         self._table = table
+        self._counts = counts
         self._geometry = Geometry(volume.partition_start, physical_reference, volume.version)
         self._sequences = sequences
         self._session_begun = sequences is not None
@@ -74,18 +97,17 @@ class SequentialCommitter:
         counts: Counts,
         *,
         now: int,
-        intend: Intend,
-        must_yield: Callable[[], bool] = lambda: False,
+        journal: Journal,
     ) -> Committed:
         """Put everything in ``prepared`` on the disc. When this returns it is
-        durable, but for data of large files that was deferred because
-        ``must_yield()`` said so. ``intend(location)`` is called before each
-        try to write the VAT; ``gone`` are virtual block numbers no longer in
+        durable, but for data of large files that was deferred because the
+        ``journal`` said so. ``gone`` are virtual block numbers no longer in
         use. Raises what the store raises when it gives up."""
         before = self._store.next_writable
         with self._no_packet_left_open():
-            self._make_ready(counts, now)
-            body, deferred = self._write_body(prepared, gone, counts, now, intend, must_yield)
+            self._make_ready(now, journal)
+            body, deferred = self._write_body(prepared, gone, counts, now, journal)
+        self._counts = counts
         blocks = self._store.next_writable - before
         return Committed(body.placed, deferred, self._table.location, blocks)
 
@@ -98,13 +120,13 @@ class SequentialCommitter:
             self._store.flush()
             raise
 
-    def _make_ready(self, counts: Counts, now: int) -> None:
+    def _make_ready(self, now: int, journal: Journal) -> None:
         store = self._store
         if store.needs_repair:
             self._log("the last packet was cut short; the track is being repaired")
             store.repair()
         if not (store.session_open and self._session_begun):
-            self.open_session(counts, now)
+            self.open_session(now, journal)
 
     def _changes(self, body: Body, gone: set[int]) -> dict[int, int]:
         return {**dict.fromkeys(gone, UNUSED), **body.changes(self._geometry)}
@@ -115,22 +137,23 @@ class SequentialCommitter:
         gone: set[int],
         counts: Counts,
         now: int,
-        intend: Intend,
-        must_yield: Callable[[], bool],
-    ) -> tuple[Body, dict[int, list[tuple[int, int]]]]:
+        journal: Journal,
+    ) -> tuple[Body, Deferred]:
         """Write data, ICBs and directories, and the VAT: in the same packet
         where all of it fits into one, else in a packet of its own."""
         store = self._store
         large = [job for job in prepared.files if is_large(job)]
-        stream = Stream(store, self._geometry, large, must_yield, self.progress)
-        for attempt in range(TRIES):
+        stream = Stream(store, self._geometry, large, journal.must_yield, self.progress)
+        attempt = 0
+        while True:
             try:
                 address = stream.run()
                 groups, deferred = _without_deferred(prepared, stream)
+                journal.defer(deferred)
                 body = plan_body(groups, address, self._geometry, stream.written)
                 vat = self._vat_behind(stream.packet_start, body, gone, counts, now)
                 if vat is not None:
-                    intend(vat.location)
+                    journal.intend(vat.location)
                 for at, data in buffers(body.pieces):
                     store.write(at, data)
                     self.progress(len(data) // BLOCK)
@@ -140,15 +163,16 @@ class SequentialCommitter:
                     store.flush()
             except (AddressMovedError, PacketLostError) as error:
                 self._count_failure(attempt, error)
-                stream.failed(error)
+                # Some drives end every packet sooner than we do: what counts
+                # are failures in a row that brought nothing to the disc.
+                attempt = 0 if stream.failed(error) else attempt + 1
                 continue
             stream.sealed()
             if vat is not None:
                 self._table.adopt(vat)
             else:
-                self._write_vat(self._changes(body, gone), counts, now=now, intend=intend)
+                self._write_vat(self._changes(body, gone), counts, now=now, journal=journal)
             return body, deferred
-        raise AssertionError("unreachable: the last failure is raised")
 
     def _vat_behind(
         self, start: int, body: Body, gone: set[int], counts: Counts, now: int
@@ -178,13 +202,13 @@ class SequentialCommitter:
             raise error
 
     def _write_vat(
-        self, changes: dict[int, int], counts: Counts, *, now: int, intend: Intend
+        self, changes: dict[int, int], counts: Counts, *, now: int, journal: Journal
     ) -> None:
         """Write the VAT as a packet of its own."""
         store = self._store
         for attempt in range(TRIES):
             vat = self._plan_vat(changes, counts, store.next_writable, now)
-            intend(vat.location)
+            journal.intend(vat.location)
             try:
                 self._write_vat_packet(vat)
             except (AddressMovedError, PacketLostError) as error:
@@ -204,14 +228,15 @@ class SequentialCommitter:
 
     # -- sessions ----------------------------------------------------------
 
-    def open_session(self, counts: Counts, now: int) -> None:
+    def open_session(self, now: int, journal: Journal) -> None:
         """Begin a new session: volume structures at its start, and a VAT ICB
         so that the disc reads as before from the first packet on."""
         store = self._store
         for attempt in range(TRIES):
             start = session_beginning(store)
             packet = structures.session_structures(self._volume, start)
-            vat = self._plan_vat({}, counts, start + SESSION_BLOCKS, now)
+            vat = self._plan_vat({}, self._counts, start + SESSION_BLOCKS, now)
+            journal.intend(vat.location, complete=False)
             try:
                 store.write(start, packet + vat.data)
                 store.flush()
@@ -229,23 +254,23 @@ class SequentialCommitter:
         *,
         now: int,
         final: bool,
-        intend: Intend,
+        journal: Journal,
         progress: Callable[[float], None] | None = None,
     ) -> None:
         """Write the last packet, which spans N-256 to N: the second anchor at
         N-256, the VAT in one piece, its ICB at N-1 and N (UDF 6.10.1); then
         close the session, the disc too if ``final``."""
         with self._no_packet_left_open():
-            self._make_ready(counts, now)
-            self._write_last_packet(counts, now, intend)
+            self._make_ready(now, journal)
+            self._write_last_packet(counts, now, journal)
         self._store.close_session(final=final, progress=progress)
         self._sequences, self._session_begun = None, False
 
-    def _write_last_packet(self, counts: Counts, now: int, intend: Intend) -> None:
+    def _write_last_packet(self, counts: Counts, now: int, journal: Journal) -> None:
         store = self._store
         for attempt in range(TRIES):
             packet, vat = self._closing_packet(counts, now)
-            intend(vat.location)
+            journal.intend(vat.location, complete=False)
             try:
                 start = store.next_writable
                 view = memoryview(packet)
@@ -284,13 +309,11 @@ class SequentialCommitter:
         return structures.anchor(self._volume, self._sequences, location).ljust(BLOCK, b"\0")
 
 
-def _without_deferred(
-    prepared: Prepared, stream: Stream
-) -> tuple[list[list[Job]], dict[int, list[tuple[int, int]]]]:
+def _without_deferred(prepared: Prepared, stream: Stream) -> tuple[list[list[Job]], Deferred]:
     """The jobs as far as their data is written or still goes with the body,
     and what is left for the next commit."""
     files: list[Job] = []
-    deferred: dict[int, list[tuple[int, int]]] = {}
+    deferred: Deferred = {}
     for job in prepared.files:
         if is_large(job):
             job, left = stream.reduced(job)

@@ -193,9 +193,12 @@ class Spool:
         self.current = segment
         return segment
 
-    def intend(self, epoch: int, vat_location: int) -> None:
-        """Record that the VAT of ``epoch`` is about to go to ``vat_location``."""
+    def intend(self, epoch: int | None, vat_location: int) -> None:
+        """Record that the VAT of ``epoch`` is about to go to ``vat_location``;
+        None for a VAT in which nothing of any segment is."""
         assert self.current is not None
+        if epoch is None:
+            epoch = self._segments[0].epoch - 1
         self.current.append([records.Intent(epoch, vat_location)])
 
     def committed(self, epoch: int, vat_location: int) -> None:

@@ -90,9 +90,11 @@ class Stream:
         """The open packet was flushed: what it holds is safe."""
         self._open.clear()
 
-    def failed(self, error: AddressMovedError | PacketLostError) -> None:
+    def failed(self, error: AddressMovedError | PacketLostError) -> bool:
         """The open packet broke off: what of it did not reach the disc (which
-        is looked up by reading it back) must be streamed again."""
+        is looked up by reading it back) must be streamed again. Whether
+        something did."""
+        begun = len(self._open)
         again = []
         for job, first, count in self._open:
             where = self.written[job.virtual, first]
@@ -102,6 +104,7 @@ class Stream:
             again.append((job, first, count))
         self._left[:0] = again
         self._open.clear()
+        return len(again) < begun
 
     def _reads_back(self, job: Job, first: int, count: int, where: int) -> bool:
         if where + count > self._store.next_writable:
@@ -119,6 +122,9 @@ class Stream:
         if len(done) == len(job.ranges):
             return job, []
         deferred = [r for r in job.ranges if (job.virtual, r[0]) not in self.written]
+        old = job.state.embedded
+        if old and deferred[0][0] == 0:  # what is in the ICB stays there for now
+            return job._replace(ranges=(), size=len(old), embedded=old, runs=()), deferred
         size = _size_so_far(job, deferred)
         if size == 0:
             return job._replace(ranges=(), size=0, embedded=b"", runs=()), deferred
