@@ -332,3 +332,25 @@ def test_the_settings_decide_what_a_plain_umount_does(disc: Disc) -> None:
     disc.run([fusermount(), "-u", disc.where])
     finish(pid)
     assert disc.json("info", disc.image)["session_open"] is False
+
+
+def test_commands_wait_for_a_mount_that_is_finishing(disc: Disc) -> None:
+    """And what was asked for too late is done all the same."""
+    (disc.where / "file").write_bytes(os.urandom(3_000_000))
+    pid = disc.pid
+    os.kill(pid, signal.SIGSTOP)
+    unmounting = subprocess.Popen([fusermount(), "-u", disc.where], stderr=subprocess.DEVNULL)
+    wait_until(lambda: not disc.mounted, "the mount point is free")
+    closing = subprocess.Popen(
+        [*UDFFS, "unmount", disc.where, "--close"],
+        env=disc.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    time.sleep(0.3)
+    os.kill(pid, signal.SIGCONT)
+    output = closing.communicate()[0]
+    unmounting.wait()
+    assert closing.returncode == 0 and "and closed" in output, output
+    assert disc.json("info", disc.image)["session_open"] is False

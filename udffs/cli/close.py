@@ -26,17 +26,18 @@ def command(out: Output, drive: str, protect: bool) -> None:
     """
     from udffs.cli.mounts import ask, running
 
-    entry = running(drive)
+    entry = running(out, drive)
     if entry is not None:
         ask(out, entry, "close", final=protect)
         drive = entry.drive
     else:
-        _close_unmounted(out, drive, protect)
+        close_unmounted(out, drive, protect)
     how = "for good" if protect else "and more can be added to it later"
     out.result({"drive": drive, "protected": protect}, f"The disc in {drive} is closed, {how}.")
 
 
-def _close_unmounted(out: Output, drive: str, protect: bool) -> None:
+def close_unmounted(out: Output, drive: str, protect: bool) -> None:
+    """Closes the disc in a drive with nothing mounted."""
     from udffs import settings
     from udffs.cli.opening import open_filesystem, writable_store
 

@@ -33,11 +33,11 @@ def command(out: Output) -> None:
 
     mounted = {entry.drive: entry for entry in Registry().entries()}
     named = [*settings.load().virtual_drives, *known_discs(), *mounted]
-    names = list(dict.fromkeys(drive_key(name) for name in named))
-    rows = [
-        _mounted(mounted[found.name]) if found.name in mounted else _row(found)
-        for found in discovery.list_drives(names)
-    ]
+    names = dict.fromkeys(drive_key(name) for name in named)
+    # A drive that writes to a mounted disc is not to be asked anything else.
+    found = discovery.list_drives([name for name in names if name not in mounted])
+    seen = {summary.name: summary for summary in found}
+    rows = [_mounted(mounted[n]) if n in mounted else _row(seen[n]) for n in names]
     lines = [f"{row['drive']}: {row['text']}" for row in rows]
     text = "\n".join(lines) or (
         "There are no drives. `udffs new disc.img` makes a virtual one; burners of metal "

@@ -25,12 +25,17 @@ def command(out: Output, drive: str) -> None:
     from udffs.cli.mounts import running
     from udffs.cli.unmount import choose_ending, finish
 
-    entry = running(drive)
+    entry = running(out, drive)
     if entry is not None:
         finish(out, entry, choose_ending(out, entry, None), eject=True)
         return
+    open_tray(drive)
+    out.result({"drive": drive, "ejected": True}, f"The tray of {drive} is open.")
+
+
+def open_tray(drive: str) -> None:
+    """Of a drive with nothing mounted."""
     from media import discovery
 
     with contextlib.closing(discovery.open_drive(drive)) as burner:
         burner.eject()
-    out.result({"drive": drive, "ejected": True}, f"The tray of {drive} is open.")

@@ -40,7 +40,7 @@ def command(out: Output, drive: str, label: str | None, revision: str, force: bo
     from udffs.cli.mounts import must_not_run
     from udffs.cli.opening import format_store, writable_store
 
-    must_not_run(drive)
+    must_not_run(out, drive)
     with contextlib.closing(writable_store(settings.load(), drive)) as store:
         chosen = format_store(
             store,

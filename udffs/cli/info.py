@@ -49,7 +49,7 @@ def command(out: Output, drive: str, space: bool) -> None:
     """
     from udffs.cli.mounts import running
 
-    entry = running(drive)
+    entry = running(out, drive)
     told = _of_mount(out, entry) if entry is not None else _of_disc(out, drive, space)
     out.result(told, text(told))
 

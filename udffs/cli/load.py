@@ -22,7 +22,7 @@ def command(out: Output, drive: str) -> None:
     from media import discovery
     from udffs.cli.mounts import must_not_run
 
-    must_not_run(drive)
+    must_not_run(out, drive)
     with (
         contextlib.closing(discovery.open_drive(drive)) as burner,
         out.progress() as show,

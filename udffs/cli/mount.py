@@ -13,7 +13,7 @@ from udffs.cli.output import Output, reports
 
 if TYPE_CHECKING:
     from udffs.cli.mount_options import MountOptions
-    from udffs.cli.mount_process import Request
+    from udffs.cli.request import Request
 
 
 @click.command(name="mount")
@@ -80,7 +80,7 @@ def build_request(
 ) -> Request:
     """The request that a command line amounts to. What is formatted belongs
     to the user who asks."""
-    from udffs.cli.mount_process import Request
+    from udffs.cli.request import Request
 
     blank = {
         "label": asked.label,

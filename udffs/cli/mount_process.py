@@ -30,13 +30,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from udffs import control
 from udffs.cli.describing import describe_mounted, medium_of
 from udffs.cli.opening import open_filesystem, saved
+from udffs.cli.request import Request, is_finishing
 from udffs.control import Claim, Event, Progress, Registry, Server, Tell
 from udffs.errors import (
     AlreadyMountedError,
@@ -64,30 +65,6 @@ GRACE = 5.0
 LAST_WORDS = 5.0
 
 LEAVE, CLOSE, PROTECT = "leave", "close", "protect"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to mount, where and how. ``read_only`` None: as the disc allows;
-    False: only if it can be written to. ``at``: block of the VAT's ICB of an
-    old state."""
-
-    drive: str
-    where: str | None = None
-    read_only: bool | None = None
-    at: int | None = None
-    format: dict[str, Any] | None = None
-    load: bool = False
-    speed: int | None = None
-    options: dict[str, str | bool] = field(default_factory=dict)
-    log: str = ""
-
-    def dumps(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def loads(cls, text: str) -> Request:
-        return cls(**json.loads(text))
 
 
 class Interrupted(KeyboardInterrupt):
@@ -157,7 +134,7 @@ class MountProcess:
                 return self.registry.claim(self.request.drive, self.request.log)
             except AlreadyMountedError as error:
                 entry = error.fields.get("entry")
-                if entry is None or entry.state != control.FINISHING:
+                if entry is None or not is_finishing(entry):
                     raise
                 self._wait_for(entry)
 
@@ -295,7 +272,7 @@ class MountProcess:
         # Whoever has files open still keeps libfuse's loop going. What they
         # wrote until now is committed; the end of the process cuts them off.
         self._finish()
-        os._exit(0 if self.failure is None else 1)
+        os._exit(0 if self.failure is None else _exit_code(self.failure))
 
     # -- the end -----------------------------------------------------------------
 
@@ -454,7 +431,6 @@ def prepare_process() -> None:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     faulthandler.enable()
-    os.umask(0o077)
     # One thread that computes would make every program wait 5 ms for its turn.
     sys.setswitchinterval(0.0002)
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
 from udffs import control
 from udffs.cli.output import Output
+from udffs.cli.request import is_finishing
 from udffs.control import Entry, Registry
-from udffs.errors import AlreadyMountedError, NotMountedError
+from udffs.errors import AlreadyMountedError, NotMountedError, RemoteError
 
 
-def running(name: str) -> Entry | None:
-    """The running mount of a drive or at a mount point, if there is one."""
-    return Registry().find(name)
+def running(out: Output, name: str) -> Entry | None:
+    """The running mount of a drive or at a mount point, if there is one.
+
+    Waits for a process that still finishes with the drive."""
+    registry = Registry()
+    entry = registry.find(name)
+    if entry is None or not is_finishing(entry):
+        return entry
+    with out.progress() as show, contextlib.suppress(RemoteError):  # the next mount will tell
+        control.ask(registry, entry, "wait", listen=show, until_gone=True)
+    return None
 
 
 def must_run(name: str) -> Entry:
@@ -38,9 +48,9 @@ def tell_earlier_failure(out: Output, name: str) -> None:
         out.note(f"When it was last unmounted: {failure.get('message')}")
 
 
-def must_not_run(name: str) -> None:
+def must_not_run(out: Output, name: str) -> None:
     """Raises AlreadyMountedError while a drive is mounted."""
-    entry = running(name)
+    entry = running(out, name)
     if entry is not None:
         raise AlreadyMountedError(drive=entry.drive, where=entry.where)
 

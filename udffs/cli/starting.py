@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from udffs import control, settings
-from udffs.cli.mount_process import MountProcess, Request, prepare_process
+from udffs.cli.mount_process import MountProcess, prepare_process
 from udffs.cli.output import Output
+from udffs.cli.request import Request
 from udffs.control import Event, Registry
 from udffs.errors import MountDiedError
+
+PROCESS = [sys.executable, "-P", "-m", "udffs.cli.mount_process"]
 
 #: Bytes of log after which a new one is begun; the one before is kept.
 LOG_LIMIT = 1 << 20
@@ -26,7 +29,8 @@ def start(out: Output, request: Request) -> Event:
     for what went wrong, MountDiedError if the process said nothing."""
     with open_log(request.log) as log, out.progress() as show:
         child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "udffs.cli.mount_process"],
+            # The last two are for people who look at the list of processes.
+            [*PROCESS, request.drive, request.where or ""],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from udffs.control import Entry
 
 LEAVE, CLOSE, PROTECT = "leave", "close", "protect"
+
+#: What closing costs, in blocks: the lead-out of a session (90 seconds of the
+#: first, 30 of each other) and lead-in and pre-gap of the next (Orange Book).
+FIRST_CLOSE = 6750 + 4500 + 150
+NEXT_CLOSE = 2250 + 4500 + 150
 
 LEFT_OPEN = (
     "The disc was left open: systems without a UDF driver that knows such discs cannot read "
@@ -65,10 +70,10 @@ def _ask_user(entry: Entry) -> str:
     from udffs.control import Registry
 
     status = control.ask(Registry(), entry, "status")
-    cost = status.get("close_blocks")
-    price = f" It takes {size(cost)} of the disc." if isinstance(cost, int) else ""
+    cost = FIRST_CLOSE if len(status["sessions"]) < 2 else NEXT_CLOSE
     click.echo(
-        f"Closing makes the disc readable on all systems.{price}\n"
+        "Closing makes the disc readable on all systems, and takes a minute or two and "
+        f"{size(cost)} of the disc.\n"
         "  leave    leave it open: go on writing later, on systems that know such discs\n"
         "  close    close it: readable everywhere, and more can be added later\n"
         "  protect  close it for good",
@@ -83,6 +88,19 @@ def _ask_user(entry: Entry) -> str:
     return answer
 
 
+def _make_up(out: Output, entry: Entry, result: dict[str, Any], ending: str, eject: bool) -> None:
+    """A plain umount was faster, and what was asked for here came too late."""
+    from udffs.cli.close import close_unmounted
+    from udffs.cli.eject import open_tray
+
+    if ending != LEAVE and result["ending"] == LEAVE and entry.read_only is None:
+        close_unmounted(out, entry.drive, ending == PROTECT)
+        result["ending"] = ending
+    if eject and not result["ejected"]:
+        open_tray(entry.drive)
+        result["ejected"] = True
+
+
 def finish(out: Output, entry: Entry, ending: str, *, eject: bool) -> None:
     """Unmounts, waits until the disc is safe, and says how it was left."""
     from udffs import settings
@@ -90,6 +108,7 @@ def finish(out: Output, entry: Entry, ending: str, *, eject: bool) -> None:
 
     eject = eject or settings.load().for_drive(entry.drive).eject_after
     result = ask(out, entry, "unmount", ending=ending, eject=eject, until_gone=True)
+    _make_up(out, entry, result, ending, eject)
     if result["ending"] == LEAVE and entry.read_only is None:
         out.note(LEFT_OPEN.format(drive=entry.drive))
     done = {LEAVE: "", CLOSE: " and closed", PROTECT: " and closed for good"}[result["ending"]]
