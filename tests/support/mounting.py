@@ -7,6 +7,7 @@ whatever the test did: :meth:`Disc.clean_up`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -136,6 +137,18 @@ class Disc:
                 assert mounts.let_go(path) or mounts.is_mounted(path), path
 
 
+@contextlib.contextmanager
+def mounted_disc(folder: Path) -> Iterator[Disc]:
+    """A formatted disc, mounted; nothing of it is left mounted afterwards."""
+    disc = Disc(folder)
+    try:
+        disc.format()
+        disc.mount()
+        yield disc
+    finally:
+        disc.clean_up()
+
+
 def with_process(pid: int, number: signal.Signals) -> None:
     """Sends a signal to a process of ours that may be gone already."""
     try:
@@ -164,6 +177,17 @@ def wait_until(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> N
 
 
 # -- comparing ---------------------------------------------------------------------
+
+
+def kept(disc: Disc) -> None:
+    """Everything is after a remount as it was before."""
+    before = tree(disc.where)
+    disc.remount()
+    assert tree(disc.where) == before
+
+
+def listing(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
 
 
 class Seen(NamedTuple):

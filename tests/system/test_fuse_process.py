@@ -14,20 +14,15 @@ from pathlib import Path
 
 import pytest
 from support.machine import find_program, why_no_program
-from support.mounting import UDFFS, Disc, is_running, tree, wait_until
+from support.mounting import UDFFS, Disc, is_running, mounted_disc, tree, wait_until
 
 pytestmark = pytest.mark.fuse
 
 
 @pytest.fixture
 def disc(tmp_path: Path) -> Iterator[Disc]:
-    disc = Disc(tmp_path)
-    try:
-        disc.format()
-        disc.mount()
+    with mounted_disc(tmp_path) as disc:
         yield disc
-    finally:
-        disc.clean_up()
 
 
 def save_something(disc: Disc) -> dict[str, object]:

@@ -12,20 +12,15 @@ from pathlib import Path
 
 import pytest
 from support.machine import find_program, why_no_program
-from support.mounting import Disc, Seen, tree
+from support.mounting import Disc, Seen, kept, mounted_disc, tree
 
 pytestmark = pytest.mark.fuse
 
 
 @pytest.fixture
 def disc(tmp_path: Path) -> Iterator[Disc]:
-    disc = Disc(tmp_path)
-    try:
-        disc.format()
-        disc.mount()
+    with mounted_disc(tmp_path) as disc:
         yield disc
-    finally:
-        disc.clean_up()
 
 
 @pytest.fixture
@@ -58,12 +53,6 @@ def program(name: str) -> str:
     if path is None:
         pytest.skip(why_no_program(name))
     return str(path)
-
-
-def kept(disc: Disc) -> None:
-    before = tree(disc.where)
-    disc.remount()
-    assert tree(disc.where) == before
 
 
 def same(one: dict[str, Seen], other: dict[str, Seen]) -> None:
