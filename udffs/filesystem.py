@@ -461,6 +461,9 @@ class FileSystem(MountedVolume):
                 told.update(self._scheduler.status())
                 told["blocks_reserved"] = self._writing.reserve.closing
                 told["spool"] = str(self._writing.spool.folder)
+                if self.volume.files >= 0:  # a VAT of UDF 1.50 does not tell
+                    counts = self._writing.namespace.counts()
+                    told["files"], told["directories"] = counts.files, counts.directories
             return told
 
 

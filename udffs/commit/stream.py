@@ -115,13 +115,13 @@ class DirectoryStream:
         place = self._fids.pop(name, None)
         if place is None:
             return
-        key, characteristics, unique_id, raw = self._meta.pop(name)
+        _key, characteristics, _unique_id, raw = self._meta.pop(name)
         deleted = hot.build_fid(
             location=0,
             version=self._version,
             characteristics=characteristics | CHARACTERISTIC_DELETED,
-            icb=(BLOCK, key & 0xFFFFFFFF, key >> 32),
-            unique_id=unique_id,
+            icb=(0, 0, 0),  # ECMA-167 4/14.4.5
+            unique_id=0,
             name=raw,
         )
         if len(deleted) == place.length:
