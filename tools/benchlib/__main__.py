@@ -53,16 +53,21 @@ def measure(workload: Workload, runs: int, scratch: Path, names: Sequence[str]) 
             try:
                 with pinned(workload.pinned), scratch_directory(scratch) as place:
                     entry.runs.append(contestant.run(workload, place))
-            except Failed as error:
+            except (Failed, OSError) as error:
                 entry.why_not, entry.runs = str(error), []
+                say(f"{workload.key}: {contestant.name} failed: {error}")
     return Section(workload, entries)
 
 
 def play(key: str, scratch: Path, quick: bool) -> list[Verdict]:
-    """One scenario, once."""
+    """One scenario, once; nothing if it failed."""
     say(f"{key}: udffs")
-    with scratch_directory(scratch) as place:
-        return SCENARIOS[key](place, quick)
+    try:
+        with scratch_directory(scratch) as place:
+            return SCENARIOS[key](place, quick)
+    except (Failed, OSError) as error:
+        say(f"{key}: udffs failed: {error}")
+        return []
 
 
 def say(text: str) -> None:
