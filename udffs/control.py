@@ -150,17 +150,24 @@ class Registry:
             return
         path.unlink(missing_ok=True)
         path.with_suffix(".sock").unlink(missing_ok=True)
+        path.with_suffix(".lock").unlink(missing_ok=True)
         os.close(lock)
 
     def _lock(self, drive: str, kind: int) -> int | None:
-        # Lock files are never deleted: two processes could then hold two of them.
-        descriptor = os.open(self.path(drive, ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
+        path = self.path(drive, ".lock")
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                return None
+            # Who had it before may have deleted it in between: then there is,
+            # or will be, another one of that name.
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                    return descriptor
             os.close(descriptor)
-            return None
-        return descriptor
 
 
 class Claim:
@@ -188,6 +195,7 @@ class Claim:
             _write(failed, error_event(failure))
         self.registry.path(self.entry.drive, ".json").unlink(missing_ok=True)
         self.socket_path.unlink(missing_ok=True)
+        self.registry.path(self.entry.drive, ".lock").unlink(missing_ok=True)
         os.close(self._lock)
 
     def _write(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import socket
@@ -67,8 +68,22 @@ def test_who_died_is_forgotten(registry: Registry, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, tmp_path], check=False)
     assert registry.path("/a.img", ".json").exists()
     assert registry.entries() == []
-    assert not list(tmp_path.glob("*.json")) and not list(tmp_path.glob("*.sock"))
+    assert list(tmp_path.iterdir()) == []
     registry.claim("/a.img").release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_was_deleted_meanwhile_is_none(registry: Registry) -> None:
+    """Who opened the file before it was deleted must not hold it beside the next."""
+    claim = registry.claim("/a.img")
+    old = os.open(registry.path("/a.img", ".lock"), os.O_RDWR)
+    claim.release()
+    fcntl.flock(old, fcntl.LOCK_EX)
+    again = registry.claim("/a.img")
+    with pytest.raises(AlreadyMountedError):
+        registry.claim("/a.img")
+    os.close(old)
+    again.release()
 
 
 def test_rubbish_in_the_directory_is_ignored(registry: Registry, tmp_path: Path) -> None:
