@@ -54,8 +54,8 @@ def describe_mounted(store: BlockStore, medium: str, filesystem: FileSystem) -> 
         "identity": volume.identity,
         "udf": status["udf"],
         "kind": volume.kind,
-        "files": space.files or volume.files,
-        "directories": volume.directories,
+        "files": status.get("files", volume.files),
+        "directories": status.get("directories", volume.directories),
         "write_protected": volume.write_protected or None,
     }
     return {

@@ -111,19 +111,11 @@ def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
 def _room(store: BlockStore, volume: Volume) -> dict[str, Any]:
     """Free and reserved blocks, as a mount of the disc would show them."""
     from media.store import SequentialStore
-    from udffs.commit.opening import SESSION_OPENING_EXTRA
-    from udffs.commit.reserve import Reserve
-    from udffs.commit.structures import SESSION_BLOCKS
+    from udffs.commit.opening import reserve_of
 
     if volume.vat is None or not isinstance(store, SequentialStore) or not store.appendable:
         return {"free": 0, "reserved": 0}
-    reserve = Reserve(
-        free=store.free_blocks,
-        link_blocks=store.link_blocks,
-        packet_limit=store.packet_limit,
-        opening=0 if store.session_open else SESSION_BLOCKS + SESSION_OPENING_EXTRA,
-    )
-    reserve.grow_vat(len(volume.vat.entries))
+    reserve = reserve_of(store, len(volume.vat.entries))
     return {"free": reserve.available, "reserved": reserve.closing}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from threading import Condition
 
 from udffs.commit.nodes import Node
-from udffs.commit.opening import Writing, load_stream
+from udffs.commit.opening import Writing, free_blocks, load_stream, opening_cost
 from udffs.commit.plan import BLOCK
 from udffs.commit.prepare import Prepared, prepare
 from udffs.commit.sequential import Committed, Deferred
@@ -100,9 +100,9 @@ class CommitCycle:
     def _update_room(self) -> None:
         writing = self._writing
         writing.reserve.settle(
-            free=writing.free_blocks(),
+            free=free_blocks(writing.store),
             vat_entries=writing.table.allocated,
-            opening=writing.opening_cost(),
+            opening=opening_cost(writing.store),
         )
 
 

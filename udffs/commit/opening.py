@@ -59,6 +59,30 @@ def describe(volume: Volume) -> VolumeDescription:
     )
 
 
+def free_blocks(store: SequentialStore) -> int:
+    """What the drive says is free; before a repair it cannot say."""
+    if store.needs_repair:
+        return max(0, store.capacity - store.last_block - TRACK_REPAIR)
+    return store.free_blocks
+
+
+def opening_cost(store: SequentialStore) -> int:
+    """Blocks that a new session takes before anything else."""
+    return 0 if store.session_open else SESSION_BLOCKS + SESSION_OPENING_EXTRA
+
+
+def reserve_of(store: SequentialStore, vat_entries: int) -> Reserve:
+    """The room on a disc whose VAT has so many entries, as a mount sees it."""
+    reserve = Reserve(
+        free=free_blocks(store),
+        link_blocks=store.link_blocks,
+        packet_limit=store.packet_limit,
+        opening=opening_cost(store),
+    )
+    reserve.grow_vat(vat_entries)
+    return reserve
+
+
 class Writing:
     """All that writing to one volume needs, put together."""
 
@@ -77,12 +101,7 @@ class Writing:
             location=vat.location,
             blocks=array("I") if vat.embedded else blocks_of_runs(vat.runs, vat.size),
         )
-        self.reserve = Reserve(
-            free=self.free_blocks(),
-            link_blocks=store.link_blocks,
-            packet_limit=store.packet_limit,
-            opening=self.opening_cost(),
-        )
+        self.reserve = reserve_of(store, len(vat.entries))
         self.spool = Spool(spool / folder_name(volume.identity), base=vat.location)
         leftover = self.spool.leftover(vat.location)
         self.notes: list[str] = []
@@ -120,17 +139,6 @@ class Writing:
             volume.reserve_sequence,
         )
         return (main_length, main), (reserve_length, reserve)
-
-    def free_blocks(self) -> int:
-        """What the drive says is free; before a repair it cannot say."""
-        store = self.store
-        if store.needs_repair:
-            return max(0, store.capacity - store.last_block - TRACK_REPAIR)
-        return store.free_blocks
-
-    def opening_cost(self) -> int:
-        """Blocks that a new session takes before anything else."""
-        return 0 if self.store.session_open else SESSION_BLOCKS + SESSION_OPENING_EXTRA
 
     def replay(self, fetch: Callable[[Missing], None]) -> int:
         """Apply what an earlier mount left in the spool. Returns the number
