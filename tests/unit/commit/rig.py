@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from media.drive import Drive
-from media.mmc.commands import SynchronizeCache, Write10
+from media.mmc.commands import CloseTrackSession, SynchronizeCache, Write10
 from media.store import SequentialStore, open_store
 from media.transport import Buffer
 from media.transport.virtual import VirtualTransport
@@ -26,8 +26,9 @@ MIB = 1 << 20
 BORN = 1_700_000_000 * SECOND
 #: Nothing is committed but on request
 QUIET = MountOptions(commit_idle=1e6, commit_max=1e6, commit_bytes=1 << 40)
-WRITE, SYNC = (
-    int(layout.parse(layout.build({})).operation_code) for layout in (Write10, SynchronizeCache)
+WRITE, SYNC, CLOSE = (
+    int(layout.parse(layout.build({})).operation_code)
+    for layout in (Write10, SynchronizeCache, CloseTrackSession)
 )
 
 
