@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from media.store import BlockStore, SequentialStore
 from udffs.commit import records
+from udffs.commit.attributes import Attributes, attributes_of, inode_number
 from udffs.commit.namespace import check_links, check_size
 from udffs.commit.nodes import Node, State
 from udffs.commit.opening import Writing, why_read_only
@@ -38,23 +39,6 @@ from udffs.volume import open_volume
 
 BLOCK = 2048
 NAME_MAX = 254
-SECTOR = 512
-
-
-class Attributes(NamedTuple):
-    """What stat(2) tells; ``blocks`` in units of 512 bytes, times in ns."""
-
-    inode: int
-    mode: int
-    links: int
-    uid: int
-    gid: int
-    device: int
-    size: int
-    blocks: int
-    atime: int
-    mtime: int
-    ctime: int
 
 
 class Space(NamedTuple):
@@ -75,24 +59,7 @@ class FileSystem(MountedVolume):
 
     def getattr(self, path: str, handle: int | None = None) -> Attributes:
         """The attributes of what is at ``path`` or open as ``handle``."""
-        return self._locked(lambda: self._attributes(self._target(path, handle)))
-
-    def _attributes(self, node: Node) -> Attributes:
-        state = node.state
-        links = state.links + 1 if state.is_directory else state.links
-        return Attributes(
-            (node.key & 0xFFFFFFFF) + 2,
-            state.mode,
-            max(links, 0),
-            state.uid,
-            state.gid,
-            state.device,
-            state.size,
-            _allocated(state) * (BLOCK // SECTOR),
-            state.atime,
-            state.mtime,
-            state.ctime,
-        )
+        return self._locked(lambda: attributes_of(self._target(path, handle), self._store.read))
 
     def readdir(self, path: str) -> list[tuple[str, int, int]]:
         """The names in a directory as (name, inode number, file type bits of
@@ -101,7 +68,7 @@ class FileSystem(MountedVolume):
         def read() -> list[tuple[str, int, int]]:
             entries = self._names(self._node(path), path).entries
             return [
-                (name, (e.key & 0xFFFFFFFF) + 2, stat.S_IFDIR if e.is_directory else 0)
+                (name, inode_number(e.key), stat.S_IFDIR if e.is_directory else 0)
                 for name, e in entries.items()
             ]
 
@@ -500,17 +467,6 @@ def open_file_system(
     )
     file_system.replay()
     return file_system
-
-
-def _allocated(state: State) -> int:
-    """Blocks that an inode takes on the disc, its ICB included."""
-    blocks = 1
-    for run in state.runs:
-        if run.block >= 0:
-            blocks += -(-run.length // BLOCK)
-    if state.overlay is not None:  # most of it will replace what is there
-        blocks = min(blocks + state.overlay.blocks, 1 + -(-state.size // BLOCK))
-    return blocks
 
 
 __all__ = ["Attributes", "FileSystem", "MountOptions", "Space", "open_file_system"]
