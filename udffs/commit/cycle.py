@@ -52,7 +52,7 @@ class CommitCycle:
         self._settle(prepared, committed)
         self.commits += 1
         self.blocks_written += committed.blocks
-        self._finish(committed.location)
+        self._finish(committed.location, frozen.gone)
         reference = writing.namespace.root_key >> 32 << 32
         return {reference | number for number in committed.deferred}
 
@@ -89,8 +89,9 @@ class CommitCycle:
         for stream in prepared.streams:
             stream.clean()
 
-    def _finish(self, location: int) -> None:
+    def _finish(self, location: int, gone: set[int]) -> None:
         with self._lock:
+            self._writing.table.settled(key & 0xFFFFFFFF for key in gone)
             self._writing.namespace.thawed(location)
             if self._writing.volume.vat is not None:
                 self._writing.volume.vat.location = location

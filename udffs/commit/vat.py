@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from udffs.commit.structures import allocation_extent, vat_header, vat_tail
@@ -187,7 +187,12 @@ class VatTable:
         self.blocks = plan.blocks
         self.location = plan.location
         self.extra_spent = plan.extra_spent
+
+    def settled(self, freed: Iterable[int]) -> None:
+        """The numbers ``freed`` are free on the disc too. Not a part of
+        :meth:`adopt`, because numbers may be allocated while that runs."""
         self._taken = {n for n in self._taken if n >= len(self.entries) or self._free(n)}
+        self._search_from = min(self._search_from, *freed, len(self.entries))
 
     def _free(self, number: int) -> bool:
         return self.entries[number] == UNUSED

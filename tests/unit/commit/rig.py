@@ -67,11 +67,11 @@ def store_of(burner: Burner, watch: Callable[[int], None] | None = None) -> Sequ
     return store
 
 
-def formatted(revision: int = 0x0201, kind: str = "cd-r-80") -> Burner:
-    """A disc with an empty volume on it."""
+def formatted(revision: int = 0x0201, kind: str = "cd-r-80", *, seed: int = 1) -> Burner:
+    """A disc with an empty volume on it; ``seed`` makes its identity."""
     burner = memory_burner(kind)
     options = FormatOptions(f"test {revision:x}", revision)
-    format_volume(store_of(burner), options, now=BORN, random=random.Random(1).randbytes)
+    format_volume(store_of(burner), options, now=BORN, random=random.Random(seed).randbytes)
     return burner
 
 
