@@ -46,6 +46,12 @@ class Channel:
         self._lock = RLock()
         self._mending = False
 
+    @property
+    def seconds(self) -> float | None:
+        """The clock of a transport that has one of its own; else None."""
+        seconds = getattr(self._transport, "seconds", None)
+        return None if seconds is None else float(seconds)
+
     def once(
         self, cdb: bytes, data_out: Buffer = b"", read_length: int = 0, timeout: float = TIMEOUT
     ) -> tuple[bytes, Sense | None]:

@@ -160,6 +160,11 @@ class Drive:
         return page[:length] if page and parse(pages.PageHeader, page).page_code == code else b""
 
     @property
+    def seconds(self) -> float | None:
+        """Of a virtual burner: what a real drive would have needed so far; else None."""
+        return self._channel.seconds
+
+    @property
     def blocks_per_second(self) -> float | None:
         """Blocks that a CD at the set write speed takes in a second; None if unknown."""
         speed = self.info.write_speed or self.info.maximum_write_speed

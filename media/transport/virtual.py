@@ -14,6 +14,9 @@ class Executor(Protocol):
 
     def close(self) -> None: ...
 
+    @property
+    def seconds(self) -> float: ...
+
 
 class VirtualTransport:
     """Commands go straight into a burner; data is passed on, never copied."""
@@ -32,6 +35,11 @@ class VirtualTransport:
         timeout: float = 30.0,
     ) -> tuple[int, bytes, bytes]:
         return self.burner.execute(cdb, data_out)
+
+    @property
+    def seconds(self) -> float:
+        """What a real drive would have needed so far."""
+        return self.burner.seconds
 
     def close(self) -> None:
         self.burner.close()

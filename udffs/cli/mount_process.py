@@ -366,8 +366,8 @@ class MountProcess:
 
     def _drive_seconds(self) -> float | None:
         """Of a virtual burner: what a real drive would have needed so far."""
-        seconds = getattr(getattr(self._store, "drive", None), "seconds", None)
-        return None if seconds is None else float(seconds)
+        drive = getattr(self._store, "drive", None)
+        return None if drive is None else drive.seconds
 
     def _sync(self, _request: Event, tell: Tell) -> Event:
         progress = Progress()
