@@ -75,6 +75,8 @@ def test_rsync(disc: Disc, source: Path) -> None:
     (source / "deep" / "100000").write_bytes(os.urandom(100_001))
     (source / "deep" / "er" / "file 3").unlink()
     (source / "deep" / "er" / "new").write_text("new")
+    # rsync leaves the times of directories alone that differ by less than a second.
+    os.utime(source / "deep" / "er", (1_000_000_000, 1_000_000_000))
     disc.shell(f"{rsync} -aH --delete ../source/ copy/")
     disc.remount()
     same(tree(disc.where / "copy"), tree(source))
@@ -89,8 +91,8 @@ def test_tar(disc: Disc, source: Path) -> None:
     same(tree(disc.where), tree(source))
     disc.remount()
     same(tree(disc.where), tree(source))
-    disc.shell(f"{tar} --format=posix -cf - . | {tar} -xpf - -C ../home")
-    same(tree(disc.home), tree(source))
+    disc.shell(f"mkdir ../out && {tar} --format=posix -cf - . | {tar} -xpf - -C ../out")
+    same(tree(disc.home.with_name("out")), tree(source))
 
 
 def test_git(disc: Disc, tmp_path: Path) -> None:
