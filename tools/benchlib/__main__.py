@@ -128,14 +128,14 @@ def prepare_environment(scratch: Path) -> None:
     os.environ["UDFFS_SETTINGS"] = str(settings)
 
 
-def conditions(runs: int, quick: bool) -> dict[str, Any]:
+def conditions(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "processor": _processor(),
         "processors": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "runs": runs,
-        "quick": quick,
+        "runs": options.runs,
+        "quick": options.quick,
     }
 
 
@@ -165,34 +165,41 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parsed = parser.parse_args()
+    if parsed.quick:
+        parsed.runs = 1
     unknown = set(parsed.work) - set(ALL_WORK)
     if unknown:
         parser.error(f"no such work: {', '.join(sorted(unknown))}")
     return parsed
 
 
+def write(
+    options: argparse.Namespace, sections: Sequence[Section], reached: Sequence[Verdict]
+) -> None:
+    """The tables, while the trees are still there to be counted."""
+    print(as_text(sections, reached))
+    if options.markdown:
+        options.markdown.write_text(as_markdown(sections, reached) + "\n")
+    if options.json:
+        figures = as_json(sections, reached, conditions(options))
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
 def main() -> int:
     options = arguments()
-    runs = 1 if options.quick else options.runs
     work = options.work or ALL_WORK
     keys = [key for key in workloads.MAKERS if key in work]
     with scratch_directory(tmpfs(options.scratch)) as scratch:
         prepare_environment(scratch)
         sections = [
-            measure(workload, runs, scratch, options.only)
+            measure(workload, options.runs, scratch, options.only)
             for workload in workloads.prepare(scratch, keys, quick=options.quick)
         ]
         reached = list(verdicts(sections))
         for key in SCENARIOS:
             if key in work:
                 reached += play(key, scratch, options.quick)
-    told = conditions(runs, options.quick)
-    print(as_text(sections, reached))
-    if options.markdown:
-        options.markdown.write_text(as_markdown(sections, reached) + "\n")
-    if options.json:
-        figures = as_json(sections, reached, told)
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        write(options, sections, reached)
     return 0
 
 
