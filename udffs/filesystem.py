@@ -28,7 +28,6 @@ from udffs.errors import (
     EntryExistsError,
     InvalidOperationError,
     IsDirectoryError,
-    NoSpaceError,
     NoSuchEntryError,
     NotDirectoryError,
     NotPermittedError,
@@ -134,7 +133,7 @@ class FileSystem(MountedVolume):
         ]
         try:
             space.transact(operations)
-        except NoSpaceError:
+        except BaseException:
             space.vat.release(key & 0xFFFFFFFF)
             raise
         return space.node(key)

@@ -126,6 +126,8 @@ class MountedVolume:
         spool is kept. ``progress`` hears of blocks as they are written.
         """
         if self._closed:
+            if self._scheduler is not None:
+                self._scheduler.check()
             return
         self._closed = True
         if self._scheduler is None or self._writing is None:

@@ -20,6 +20,7 @@ whether that commit is on the disc or not, and replays just what is missing.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -30,7 +31,7 @@ from typing import NamedTuple
 
 from udffs.commit import records
 from udffs.commit.records import Operation
-from udffs.errors import DiscError
+from udffs.errors import DiscError, UdffsError
 
 RECYCLED_FILES = 4
 
@@ -40,10 +41,18 @@ class SpoolBusyError(DiscError):
     {where}; a copy of a disc cannot be mounted beside it."""
 
 
+class SpoolFullError(UdffsError):
+    """The change cannot be recorded in the spool {where}: {why}"""
+
+    def __init__(self, *, where: Path, error: OSError) -> None:
+        super().__init__(where=where, why=error.strerror)
+        self.errno = error.errno or self.errno
+
+
 class Segment:
     """The journal of one epoch: a log of operations and the data of writes."""
 
-    __slots__ = ("_data", "_log", "data_path", "end", "epoch", "log_path", "readers")
+    __slots__ = ("_data", "_length", "_log", "data_path", "end", "epoch", "log_path", "readers")
 
     def __init__(self, folder: Path, epoch: int, recycled: Path | None = None) -> None:
         self.epoch = epoch
@@ -59,6 +68,7 @@ class Segment:
         except OSError:
             os.close(self._log)
             raise
+        self._length = os.fstat(self._log).st_size
         self.end = 0
 
     def __del__(self) -> None:
@@ -72,15 +82,28 @@ class Segment:
                 delattr(self, name)
 
     def append(self, operations: Sequence[Operation]) -> None:
-        """Record one transaction. When this returns, a kill cannot undo it."""
-        os.write(self._log, records.encode(operations))
+        """Record one transaction. When this returns, a kill cannot undo it.
+        Raises SpoolFullError; then nothing was recorded."""
+        record = records.encode(operations)
+        try:
+            if os.write(self._log, record) < len(record):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            # Half a record would hide all that come behind it.
+            os.ftruncate(self._log, self._length)
+            raise SpoolFullError(where=self.log_path.parent, error=error) from error
+        self._length += len(record)
 
     def append_data(self, data: bytes | memoryview) -> int:
-        """Keep the bytes of a write; returns their position in the data file."""
+        """Keep the bytes of a write; returns their position in the data file.
+        Raises SpoolFullError."""
         position = self.end
-        done = os.pwrite(self._data, data, position)
-        while done < len(data):
-            done += os.pwrite(self._data, memoryview(data)[done:], position + done)
+        try:
+            done = os.pwrite(self._data, data, position)
+            while done < len(data):
+                done += os.pwrite(self._data, memoryview(data)[done:], position + done)
+        except OSError as error:
+            raise SpoolFullError(where=self.data_path.parent, error=error) from error
         self.end = position + len(data)
         return position
 
