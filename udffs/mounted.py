@@ -145,8 +145,14 @@ class MountedVolume:
         """Commit, write the final VAT and close the session; with ``final``
         nothing can be added ever after. The volume is read-only then."""
         scheduler = self._require_writing()
-        scheduler.commit_now()
-        scheduler.close_disc(final=final, progress=progress)
+        with self._lock:  # whoever comes later is refused; it would cost a new session
+            self.read_only = "the disc is being closed"
+        try:
+            scheduler.commit_now()
+            scheduler.close_disc(final=final, progress=progress)
+        except BaseException:
+            self.read_only = None
+            raise
         self.read_only = "the disc has been closed"
 
     def sync(self, progress: Callable[[int], None] | None = None) -> None:
@@ -203,13 +209,18 @@ class MountedVolume:
         much is on its way to the disc; makes room once if the disc looks full."""
         scheduler = self._require_writing()
         scheduler.wait_for_room()
+
+        def checked() -> T:
+            self._require_writing()  # the disc may have been closed while we waited
+            return operation()
+
         try:
-            return self._locked(operation)
+            return self._locked(checked)
         except NoSpaceError:
             if not scheduler.may_free_room():
                 raise
         scheduler.commit_now()
-        return self._locked(operation)
+        return self._locked(checked)
 
     def _require_writing(self) -> Scheduler:
         if self.read_only is not None or self._scheduler is None:
