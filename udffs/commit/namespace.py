@@ -160,7 +160,7 @@ class Namespace(Tree):
         return state
 
     def _promise(self, operations: Sequence[Operation]) -> None:
-        deleting = not any(isinstance(o, records.New | records.Enter) for o in operations)
+        deleting = all(self._frees(operation) for operation in operations)
         blocks = sum(self._cost(operation) for operation in operations)
         if not blocks:
             return
@@ -169,6 +169,12 @@ class Namespace(Tree):
         except NoSpaceError:
             self._forget_claims(operations)
             raise
+
+    def _frees(self, operation: Operation) -> bool:
+        """Whether it takes something away."""
+        if isinstance(operation, records.Resize):
+            return operation.size < self.node(operation.key).state.size
+        return isinstance(operation, records.Leave)
 
     def _forget_claims(self, operations: Sequence[Operation]) -> None:
         """What directories claimed for names that did not come is not theirs."""

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from udffs.commit import records
 from udffs.commit.records import Operation
-from udffs.errors import DiscError, UdffsError
+from udffs.errors import CallerError, DiscError
 
 RECYCLED_FILES = 4
 
@@ -41,12 +41,16 @@ class SpoolBusyError(DiscError):
     {where}; a copy of a disc cannot be mounted beside it."""
 
 
-class SpoolFullError(UdffsError):
+class SpoolFullError(CallerError):
     """The change cannot be recorded in the spool {where}: {why}"""
 
-    def __init__(self, *, where: Path, error: OSError) -> None:
-        super().__init__(where=where, why=error.strerror)
-        self.errno = error.errno or self.errno
+    errno = errno.ENOSPC
+
+
+def _cannot_record(path: Path, error: OSError) -> SpoolFullError:
+    failure = SpoolFullError(where=path.parent, why=error.strerror)
+    failure.errno = error.errno or failure.errno
+    return failure
 
 
 class Segment:
@@ -91,7 +95,7 @@ class Segment:
         except OSError as error:
             # Half a record would hide all that come behind it.
             os.ftruncate(self._log, self._length)
-            raise SpoolFullError(where=self.log_path.parent, error=error) from error
+            raise _cannot_record(self.log_path, error) from error
         self._length += len(record)
 
     def append_data(self, data: bytes | memoryview) -> int:
@@ -103,7 +107,7 @@ class Segment:
             while done < len(data):
                 done += os.pwrite(self._data, memoryview(data)[done:], position + done)
         except OSError as error:
-            raise SpoolFullError(where=self.data_path.parent, error=error) from error
+            raise _cannot_record(self.data_path, error) from error
         self.end = position + len(data)
         return position
 
