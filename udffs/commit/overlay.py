@@ -94,13 +94,13 @@ class Overlay:
         self.blocks += grown
         return grown
 
-    def covered_blocks(self, start: int, end: int, after: int | None = None) -> int:
+    def covered_blocks(self, start: int, end: int, frozen: int | None = None) -> int:
         """How many blocks of the range some piece touches already; with
-        ``after``, a piece that a segment of a later epoch than that holds."""
+        ``frozen``, a piece that a segment of a later epoch than that holds."""
         low, high = start // BLOCK * BLOCK, -(-end // BLOCK) * BLOCK
         total, reached = 0, low // BLOCK
         for piece in self.slices(low, high):
-            if after is not None and (piece.segment is None or piece.segment.epoch <= after):
+            if frozen is not None and (piece.segment is None or piece.segment.epoch <= frozen):
                 continue
             first = max(piece.start // BLOCK, reached)
             after = (piece.end - 1) // BLOCK + 1
@@ -161,15 +161,6 @@ class Overlay:
             low, high = max(piece.start, start), min(piece.end, end)
             yield Piece(low, high, piece.segment, piece.position + low - piece.start)
             index += 1
-
-    def covers(self, start: int, end: int) -> bool:
-        """Whether every byte of the range is in the overlay."""
-        at = start
-        for piece in self.slices(start, end):
-            if piece.start > at:
-                return False
-            at = piece.end
-        return at >= end
 
     def block_ranges(self) -> list[tuple[int, int]]:
         """The blocks touched, as (first block of the file, number of blocks)."""

@@ -208,9 +208,8 @@ def allocation_of(
         if run.offset > at:
             _add_extents(ads, HOLE, run.offset - at, 0, 0)
         logical = run.block - geometry.partition_start
-        length = run.length
-        if run.offset + length < size:  # only the last extent may end inside a block
-            length = -(-length // BLOCK) * BLOCK
+        # Only the last extent may end inside a block.
+        length = min(-(-run.length // BLOCK) * BLOCK, size - run.offset)
         _add_extents(ads, RECORDED, length, logical, geometry.physical_reference)
         recorded += -(-length // BLOCK)
         at = run.offset + length
