@@ -21,6 +21,8 @@ from media.mmc.address import from_msf
 from media.virtual import KINDS, Burner, Kind
 from udffs.errors import NoSpaceError
 from udffs.filesystem import FileSystem, MountOptions
+from udffs.ondisc import tags
+from udffs.ondisc.ecma167 import AnchorVolumeDescriptorPointer
 
 from .model import Picture
 from .rig import MIB, content, difference, formatted, kill, mount, picture, save
@@ -309,3 +311,25 @@ def test_holes_cost_nothing(burner: Burner, tmp_path: Path) -> None:
     handle = again.open("/holes", os.O_RDONLY)
     assert again.getattr("/holes").size == 1 << 40
     assert again.read(handle, 5, (1 << 40) - 5) == b"\0\0end"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("revision", [0x0150, 0x0201], ids=hex)
+def test_closing_a_disc_of_very_many_files(revision: int, tmp_path: Path) -> None:
+    """Its VAT is longer than the last packet of UDF 6.10.1 (256 blocks): the
+    anchor still lies at N-256, and N is the last VAT ICB."""
+    burner = formatted(revision)
+    fs = mount(burner, tmp_path / "spool")
+    for folder in range(140):
+        fs.mkdir(f"/{folder}", 0o755, 0, 0)
+        for number in range(1000):
+            fs.release(fs.create(f"/{folder}/{number}", 0o600, os.O_RDWR, 0, 0))
+    fs.close_disc(final=True)
+    fs.shutdown()
+    last = mount(burner, tmp_path / "spool")
+    assert last.volume.vat is not None and last.volume.vat.size > 256 * BLOCK
+    end = burner.recorder.medium.end - 1
+    assert last.volume.vat.location == end
+    anchor = last.volume.store.read(end - 256, 1)
+    tags.unseal(AnchorVolumeDescriptorPointer, anchor, location=end - 256)
+    assert len(last.readdir("/77")) == 1000
