@@ -17,13 +17,16 @@ import copy
 import os
 import random
 import shutil
+import threading
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from media.virtual import Burner
+from udffs.filesystem import MountOptions
 
 from .actor import Actor
 from .model import Model, Picture
@@ -366,3 +369,68 @@ def test_a_growing_file_keeps_what_was_durable(tmp_path: Path) -> None:
     saving.clear()
     fs.shutdown()
     assert fs.getattr("/one").size == 6000 + 4 * MIB
+
+
+# -- many programs at once -----------------------------------------------------------
+
+
+def test_what_each_of_many_programs_has_synced(tmp_path: Path) -> None:
+    """Four programs append and sync while a fifth copies large files and the
+    committing thread works; the power fails at moments nobody chose."""
+    burner = formatted()
+    options = MountOptions(commit_idle=0.02, commit_max=0.1, commit_bytes=1 << 20)
+    fs = mount(burner, tmp_path / "spool", options=options)
+    fs.start()
+    acknowledged = dict.fromkeys((f"/log {number}" for number in range(4)), 0)
+    noise, errors = random.Random(6).randbytes(8 * MIB), list[BaseException]()
+    stop = threading.Event()
+
+    def append(path: str) -> None:
+        handle = fs.create(path, 0o600, os.O_RDWR | os.O_APPEND, 0, 0)
+        length = 0
+        while not stop.is_set():
+            size = 100 + length % 3000
+            fs.write(handle, noise[length : length + size], 0)
+            length += size
+            fs.fsync(handle)
+            acknowledged[path] = length
+
+    def copy_large() -> None:
+        for number in range(1000):
+            if stop.is_set():
+                return
+            save(fs, "/copy~", noise)
+            fs.rename("/copy~", f"/copy {number % 3}")
+
+    def guarded(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+            stop.set()
+
+    work: list[Callable[[], None]] = [partial(append, path) for path in acknowledged]
+    threads = [threading.Thread(target=guarded, args=(one,)) for one in (*work, copy_large)]
+    for thread in threads:
+        thread.start()
+    for number in range(12):
+        stop.wait(0.2)
+        before = acknowledged.copy()
+        disc = cut(burner, random.Random(number).randrange(1 << 20), HOW[number % 2])
+        seen = mount(disc, tmp_path / f"empty {number}")
+        for path, length in before.items():
+            if length:
+                found = content(seen, path)
+                assert len(found) >= length, path
+                assert noise.startswith(found), path
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not errors, errors
+    fs.shutdown()
+    last = mount(burner, tmp_path / "spool")
+    for path, length in acknowledged.items():
+        assert content(last, path)[:length] == noise[:length]
+    assert all(
+        content(last, f"/{name}") == noise for name, _, _ in last.readdir("/") if "py " in name
+    )
