@@ -91,8 +91,11 @@ class CommitCycle:
 
     def _finish(self, location: int, gone: set[int]) -> None:
         with self._lock:
-            self._writing.table.settled(key & 0xFFFFFFFF for key in gone)
-            self._writing.namespace.thawed(location)
+            namespace = self._writing.namespace
+            # A file without a name keeps its number while it is open.
+            held = (key & 0xFFFFFFFF for key in namespace.orphans)
+            self._writing.table.settled((key & 0xFFFFFFFF for key in gone), held)
+            namespace.thawed(location)
             if self._writing.volume.vat is not None:
                 self._writing.volume.vat.location = location
             self._update_room()

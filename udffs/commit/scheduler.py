@@ -95,8 +95,7 @@ class Scheduler:
             self._thread.join()
             self._thread = None
         self.check()
-        self._commit_once()
-        self.check()
+        self._commit_all()
 
     def check(self) -> None:
         """Raises the error that ended writing, if one did."""
@@ -129,8 +128,9 @@ class Scheduler:
         self.check()
 
     def _commit_all(self) -> None:
-        """Commit in this thread until nothing is left."""
-        self._commit_once()
+        """Commit in this thread until nothing is left for another commit."""
+        while self._commit_once():
+            self.check()
         self.check()
 
     def _must_yield(self) -> bool:
@@ -222,12 +222,13 @@ class Scheduler:
         """Seconds until it is worth looking again."""
         return min(1.0, self._options.idle / 4, self._options.longest / 4)
 
-    def _commit_once(self) -> None:
+    def _commit_once(self) -> bool:
+        """Commit what there is; whether data was left for the next commit."""
         with self._one_at_a_time:
             with self._lock:
                 if self._failure is not None or not self._namespace.changed:
                     self._lock.notify_all()
-                    return
+                    return False
                 epoch = self._namespace.epoch
                 self._in_flight = self._namespace.dirty_bytes
                 self._first_change = None
@@ -244,6 +245,7 @@ class Scheduler:
                     self._postpone(epoch, deferred)
                     self._done = epoch
                 self._lock.notify_all()
+        return bool(deferred)
 
     def _postpone(self, epoch: int, deferred: set[int]) -> None:
         """Whoever waits for data that was deferred waits for the next commit."""

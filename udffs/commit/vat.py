@@ -188,10 +188,12 @@ class VatTable:
         self.location = plan.location
         self.extra_spent = plan.extra_spent
 
-    def settled(self, freed: Iterable[int]) -> None:
-        """The numbers ``freed`` are free on the disc too. Not a part of
-        :meth:`adopt`, because numbers may be allocated while that runs."""
+    def settled(self, freed: Iterable[int], held: Iterable[int] = ()) -> None:
+        """The numbers ``freed`` are free on the disc too; those ``held`` are
+        in use whatever the disc says. Not a part of :meth:`adopt`, because
+        numbers may be allocated while that runs."""
         self._taken = {n for n in self._taken if n >= len(self.entries) or self._free(n)}
+        self._taken.update(held)
         self._search_from = min(self._search_from, *freed, len(self.entries))
 
     def _free(self, number: int) -> bool:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from udffs.commit import streaming
+
 from .actor import Actor
-from .rig import Clock, difference, formatted, kill, mount, picture
+from .rig import SYNC, WRITE, Clock, difference, formatted, kill, mount, picture
 
 REVISIONS = (0x0150, 0x0201)
-SYNC, REMOUNT, KILL = 0.06, 0.09, 0.12  # shares of the steps, added up
+SYNCED, REMOUNTED, KILLED = 0.06, 0.09, 0.12  # shares of the steps, added up
 
 
 class Session:
@@ -45,12 +47,12 @@ def session(seed: int, revision: int, steps: int, spool: Path) -> None:
         for _ in range(steps):
             actor.step()
             event = chance.random()
-            if event < SYNC:
+            if event < SYNCED:
                 actor.done.append("sync")
                 actor.fs.sync()
-            elif event < KILL:
-                this.mount_again(killed=event >= REMOUNT)
-            _compare(actor, settled=event < REMOUNT)
+            elif event < KILLED:
+                this.mount_again(killed=event >= REMOUNTED)
+            _compare(actor, settled=event < REMOUNTED)
         this.mount_again(killed=False)
         _compare(actor, settled=True)
         actor.fs.shutdown()
@@ -73,6 +75,89 @@ def _compare(actor: Actor, *, settled: bool) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_a_volume_is_what_programs_expect(seed: int, revision: int, tmp_path: Path) -> None:
     session(seed, revision, 100, tmp_path / "spool")
+
+
+# -- programs go on while a commit is under way --------------------------------------
+
+
+class Interleaved:
+    """Lets the program take steps in the middle of a commit: before commands
+    to the drive. All inodes must be in memory, for a disc that is being
+    written cannot be read by the same thread."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(f"interleaved {seed}")
+        self.actor: Actor | None = None
+        self.committing = False
+        self.steps = 0
+
+    def __call__(self, operation: int) -> None:
+        if self.actor is not None and self.committing and operation in (WRITE, SYNC):
+            self.committing = False  # a step may need the disc, too
+            for _ in range(self.chance.randrange(3)):
+                self.actor.step()
+                self.steps += 1
+            self.committing = True
+
+
+def interleaved(seed: int, revision: int, rounds: int, spool: Path) -> int:
+    """Commits with steps in the middle, large files put off at random, kills
+    and power cuts. Returns the number of steps within commits."""
+    within, clock, burner = Interleaved(seed), Clock(), formatted(revision)
+    fs = mount(burner, spool, clock, watch=within)
+    actor = within.actor = Actor(fs, clock, seed, largest=30_000)
+    chance = within.chance
+    try:
+        for _ in range(rounds):
+            assert actor.fs._scheduler is not None
+            actor.fs._scheduler._must_yield = lambda: chance.random() < 0.4  # type: ignore[method-assign]
+            for _ in range(chance.randrange(1, 8)):
+                actor.step()
+            _compare(actor, settled=False)
+            within.committing = True
+            actor.done.append("sync")
+            actor.fs.sync()
+            within.committing = False
+            actor.done.append("synced")
+            _compare(actor, settled=False)
+            event = chance.random()
+            if event < 0.3:
+                within.actor = None
+                spool = kill(spool)
+                if event < 0.1:
+                    actor.fs.shutdown()
+                    spool = kill(spool)
+                actor.done.append("kill")
+                actor.adopt(mount(burner, spool, clock, watch=within))
+                assert actor.fs.read_only is None, actor.fs.notes
+                _compare(actor, settled=False)
+                within.actor = actor
+    except BaseException as error:
+        last = "; ".join(actor.done[-12:])
+        error.add_note(f"seed {seed}, UDF {revision:x}, step {len(actor.done)}, last: {last}")
+        raise
+    return within.steps
+
+
+@pytest.fixture
+def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a few blocks are streamed, a few blocks at a time."""
+    monkeypatch.setattr(streaming, "LARGE", 3)
+    monkeypatch.setattr(streaming, "CHUNK", 2)
+    monkeypatch.setattr(streaming, "TURN_SECONDS", 0.003)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.usefixtures("everything_is_large")
+def test_programs_go_on_while_a_commit_is_under_way(seed: int, tmp_path: Path) -> None:
+    assert interleaved(seed, REVISIONS[seed % 2], 25, tmp_path / "spool") > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2000, 2200))
+@pytest.mark.usefixtures("everything_is_large")
+def test_many_commits_under_way(seed: int, tmp_path: Path) -> None:
+    interleaved(seed, REVISIONS[seed % 2], 120, tmp_path / "spool")
 
 
 @pytest.mark.slow
