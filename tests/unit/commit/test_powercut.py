@@ -62,7 +62,8 @@ class Session:
         self.pending: Picture = {}
         self.cuts = 0
         self.seen_old = self.seen_new = 0
-        self.closing = False
+        self.closing = self.syncing = False
+        self.inside: random.Random | None = None
         self.actor = self._mount()
         self.durable = self.pending = self.actor.model.picture()
 
@@ -82,10 +83,12 @@ class Session:
     def sync(self, handle: int | None = None) -> None:
         """Everything up to now becomes durable."""
         self.pending = self.actor.model.picture()
+        self.syncing = True
         if handle is None:
             self.actor.fs.sync()
         else:
             self.actor.fs.fsync(handle)
+        self.syncing = False
         self.durable = self.pending
 
     # -- cutting ---------------------------------------------------------------
@@ -100,6 +103,8 @@ class Session:
                 self.cuts += 1
                 if self.only in (None, self.cuts):
                     self._cut(block, how)
+        for _ in range(self.inside.randrange(3) if self.inside and self.syncing else 0):
+            self.actor.step()  # no part of the commit that is under way
 
     def _cut(self, block: int, how: str) -> None:
         where = f"{self.name}, UDF {self.revision:x}, cut {self.cuts} at block {block}, {how}"
@@ -227,6 +232,13 @@ def at_random(session: Session) -> None:
             session.sync()
 
 
+def with_steps_inside(session: Session) -> None:
+    """Programs go on while commits are under way: a commit is a snapshot."""
+    picture(session.actor.fs)  # so that no step needs the disc
+    session.inside = random.Random(1)
+    at_random(session)
+
+
 def with_closes(session: Session) -> None:
     """A session on the disc after the other."""
     for final in (False, False, True):
@@ -239,6 +251,7 @@ def with_closes(session: Session) -> None:
 SCRIPTS: dict[str, Callable[[Session], None]] = {
     "scripted": scripted,
     "with closes": with_closes,
+    "with steps inside": with_steps_inside,
     "random 1": at_random,
     "random 22": at_random,
 }
@@ -259,6 +272,7 @@ def session(name: str, revision: int, folder: Path, only: int | None = None) -> 
         ("scripted", 0x0150),
         ("scripted", 0x0201),
         ("with closes", 0x0201),
+        ("with steps inside", 0x0201),
         ("random 1", 0x0150),
         ("random 22", 0x0201),
     ],
