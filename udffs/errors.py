@@ -154,8 +154,17 @@ class PlaceTakenError(CallerError):
     errno = errno.EBUSY
 
 
+class UnmountError(MountPointError):
+    """{where} cannot be unmounted: {why}"""
+
+
 class NotMountedError(CallerError):
     """{name} is not mounted."""
+
+
+class DeadMountError(NotMountedError):
+    """The process that served {where} was killed; the dead mount was cleared.
+    What was not on the disc yet is kept: mount the disc again to save it."""
 
 
 class AlreadyMountedError(CallerError):
@@ -194,6 +203,19 @@ class RecordingDisabledError(CallerError):
     """Recording on {drive} is switched off in the settings ({path})."""
 
     errno = errno.EROFS
+
+
+class SpoolBusyError(CallerError):
+    """Another mount of a disc with the same identity is using the spool
+    {where}; a copy of a disc cannot be mounted beside it."""
+
+    errno = errno.EBUSY
+
+
+class SpoolFullError(CallerError):
+    """The change cannot be recorded in the spool {where}: {why}"""
+
+    errno = errno.ENOSPC
 
 
 class MissingDependencyError(CallerError):

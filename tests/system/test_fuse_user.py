@@ -14,6 +14,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,43 @@ def as_nobody(*command: str) -> list[str]:
     return [str(setpriv), f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command]
 
 
+@dataclass(frozen=True)
+class Reachable:
+    """A project and packages that nobody can read."""
+
+    root: Path
+    packages: tuple[str, ...]
+
+
+def readable(path: Path) -> bool:
+    """Whether nobody can read what is at ``path``."""
+    command = as_nobody("test", "-r", str(path))
+    return subprocess.run(command, cwd="/", check=False).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def reachable() -> Iterator[Reachable]:
+    """The project where it is; a copy, where it lies in a home that is closed
+    to others."""
+    packages = tuple(dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib")))
+    if readable(ROOT / "pyproject.toml") and all(readable(Path(p, "pytest")) for p in packages):
+        yield Reachable(ROOT, packages)
+        return
+    copy = Path(tempfile.mkdtemp(prefix="udffs-copy."))
+    try:
+        copy.chmod(0o755)
+        for part in ("udffs", "media", "tests", "tools", "pyproject.toml"):
+            source = ROOT / part
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / part)
+        copies = []
+        for number, package in enumerate(packages):
+            shutil.copytree(package, copy / f"packages-{number}", symlinks=True)
+            copies.append(str(copy / f"packages-{number}"))
+        yield Reachable(copy, tuple(copies))
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+
+
 def python_for_all() -> str:
     """A Python that nobody may run: this one, or else the system's, if it is
     of the same version (it gets this one's packages)."""
@@ -104,17 +142,18 @@ def python_for_all() -> str:
         if path != Path(__file__)
     ),
 )
-def test_as_an_ordinary_user(name: str, folder: Path) -> None:
+def test_as_an_ordinary_user(name: str, folder: Path, reachable: Reachable) -> None:
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={folder}/t"]
-    packages = [str(ROOT), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    root = reachable.root
+    tests = root / HERE.relative_to(ROOT)
     done = subprocess.run(
-        as_nobody(python_for_all(), "-m", "pytest", str(HERE / name), *options),
-        cwd=ROOT,
+        as_nobody(python_for_all(), "-m", "pytest", str(tests / name), *options),
+        cwd=root,
         env={
             **os.environ,
             "HOME": str(folder),
             "TMPDIR": str(folder),
-            "PYTHONPATH": os.pathsep.join(packages),
+            "PYTHONPATH": os.pathsep.join([str(root), *reachable.packages]),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         capture_output=True,

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from udffs.errors import MountBusyError, MountPointError, PlaceTakenError
+from udffs.errors import MountBusyError, MountPointError, PlaceTakenError, UnmountError
 
 TYPE = "fuse.udffs"
 MNT_DETACH = 2
@@ -69,7 +69,7 @@ def unmount(where: str, *, lazy: bool = False) -> None:
     elif code == errno.EBUSY:
         raise MountBusyError(where=where, by=users(where))
     elif mounted_at(where) is not None:
-        raise MountPointError(why=f"{where} cannot be unmounted: {os.strerror(code)}")
+        raise UnmountError(where=where, why=os.strerror(code))
 
 
 def prepare(where: str, *, nonempty: bool = False) -> list[str]:
@@ -154,13 +154,11 @@ def _fusermount(where: str, lazy: bool) -> None:
             command, capture_output=True, text=True, errors="replace", check=False, cwd="/"
         )
     except OSError as error:
-        raise MountPointError(
-            why=f"{where} cannot be unmounted: {program}: {error.strerror}"
-        ) from error
+        raise UnmountError(where=where, why=f"{program}: {error.strerror}") from error
     if done.returncode and mounted_at(where) is not None:
         if "busy" in done.stderr.lower():
             raise MountBusyError(where=where, by=users(where))
-        raise MountPointError(why=f"{where} cannot be unmounted: {done.stderr.strip()}")
+        raise UnmountError(where=where, why=done.stderr.strip())
 
 
 def _unescaped(text: str) -> str:
