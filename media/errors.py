@@ -66,6 +66,10 @@ class NotADiscImageError(MediaUsageError):
     """{name} is not a disc image: {why}"""
 
 
+class HostFileError(MediaUsageError):
+    """Cannot {what} {name}: {why}"""
+
+
 class DiscExistsError(MediaUsageError):
     """{name} exists already, and a new disc never overwrites anything."""
 

@@ -80,9 +80,13 @@ def runtime_directory() -> Path:
     elif os.geteuid() == 0:
         path = Path("/run/udffs")
     else:
+        import warnings
+
         import platformdirs
 
-        path = platformdirs.user_runtime_path("udffs")
+        with warnings.catch_warnings():  # where there is no XDG_RUNTIME_DIR, /tmp will do
+            warnings.simplefilter("ignore")
+            path = platformdirs.user_runtime_path("udffs")
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     seen = path.lstat()
     if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid() or seen.st_mode & 0o077:

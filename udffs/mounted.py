@@ -17,7 +17,7 @@ from udffs.commit.cycle import CommitCycle
 from udffs.commit.nodes import Directory, Entry, Node
 from udffs.commit.opening import Writing, load_directory, load_node
 from udffs.commit.scheduler import CommitOptions, Scheduler
-from udffs.commit.spool import folder_name
+from udffs.commit.spool import unsaved
 from udffs.commit.tree import Missing, Tree
 from udffs.errors import (
     BadHandleError,
@@ -185,8 +185,8 @@ class MountedVolume:
 
     def notice_spool(self, spool: Path) -> None:
         """Say so if there is unsaved data for this disc, which is read-only."""
-        folder = spool / folder_name(self.volume.identity)
-        if any(folder.glob("*.log")):
+        folder = unsaved(spool, self.volume.identity)
+        if folder is not None:
             self.notes.append(
                 f"there is unsaved data for this disc in {folder}; mount it for writing to save it"
             )

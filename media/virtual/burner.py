@@ -115,7 +115,8 @@ class Burner:
             except Refusal as refused:
                 return CHECK_CONDITION, refused.data, refused.sense
             except OSError as error:
-                raise DriveFailedError(name=self.name, why=str(error)) from error
+                why = error.strerror or str(error)
+                raise DriveFailedError(name=self.name, why=why) from error
             finally:
                 if faults.slow or faults.pace is not None:
                     self._pace(cdb[0], began)

@@ -10,6 +10,7 @@ from media.errors import (
     DamagedStateError,
     DiscExistsError,
     DriveBusyError,
+    HostFileError,
     MediaUsageError,
     NoSuchDriveError,
     NotADiscImageError,
@@ -49,10 +50,10 @@ def create(path: Path, kind: str, *, serial: str | None = None) -> None:
     """
     _kind(kind)
     path = Path(path)
-    for existing in (path, state_path(path)):
-        if existing.exists():
-            raise DiscExistsError(name=str(existing))
     try:
+        for existing in (path, state_path(path)):
+            if existing.exists():
+                raise DiscExistsError(name=str(existing))
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666))
     except FileExistsError as error:
         raise DiscExistsError(name=str(path)) from error
@@ -65,8 +66,12 @@ def create(path: Path, kind: str, *, serial: str | None = None) -> None:
         raise _cannot_make(path, error) from error
 
 
-def _cannot_make(path: Path, error: OSError) -> MediaUsageError:
-    failure = MediaUsageError(f"Cannot make {path}: {error.strerror}")
+def _cannot_make(path: Path, error: OSError) -> HostFileError:
+    return _refused("make", path, error)
+
+
+def _refused(what: str, path: Path, error: OSError) -> HostFileError:
+    failure = HostFileError(what=what, name=str(path), why=error.strerror)
     failure.errno = error.errno or failure.errno
     return failure
 
@@ -104,7 +109,7 @@ def _open_image(path: Path, writable: bool) -> int:
     except PermissionError as error:
         if writable:
             raise RecordingRefused(name=str(path), why=error.strerror) from error
-        raise MediaUsageError(f"Cannot open {path}: {error.strerror}") from error
+        raise _refused("open", path, error) from error
 
 
 def _open_locked(path: Path, fd: int, writable: bool, speed: float) -> Burner:

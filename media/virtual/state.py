@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from media.errors import DamagedStateError
 from media.virtual.kinds import KINDS
 from media.virtual.medium import Event, Medium
+from media.virtual.storage import sync_named
 
 SUFFIX = ".state"
 FORMAT, VERSION = "udffs virtual disc", 1
@@ -136,7 +137,6 @@ class StateLog:
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND)
         if os.fstat(self._fd).st_size > state.good_bytes:
             self._cut(path, state.good_bytes)
-        self._sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
     @staticmethod
     def _shorten(path: Path, state: State) -> None:
@@ -157,7 +157,7 @@ class StateLog:
         os.write(self._fd, _line(event))
 
     def sync(self) -> None:
-        self._sync(self._fd)
+        sync_named(self._fd)
 
     def close(self) -> None:
         os.close(self._fd)

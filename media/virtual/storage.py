@@ -6,6 +6,7 @@ be read or written is the medium's business.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from bisect import bisect_left, bisect_right
@@ -57,7 +58,6 @@ class FileStorage:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
     @property
     def blocks(self) -> int:
@@ -82,11 +82,20 @@ class FileStorage:
         _pwrite(self._fd, bytes(count * BLOCK), block * BLOCK)
 
     def sync(self) -> None:
-        self._sync(self._fd)
+        sync_named(self._fd)
 
     def close(self) -> None:
         os.close(self._fd)
         self._fd = -1
+
+
+def sync_named(fd: int) -> None:
+    """Make a file's content durable. Raises OSError where the file has lost its
+    name: it ends with this process then, and nothing in it is safe."""
+    if os.fstat(fd).st_nlink == 0:
+        raise OSError(errno.ENOENT, "its file was deleted or replaced while it was in use")
+    datasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+    datasync(fd)
 
 
 class MemoryStorage:

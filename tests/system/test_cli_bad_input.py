@@ -6,6 +6,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -175,6 +177,76 @@ def test_a_disc_that_is_taken_out(disc: Disc) -> None:
 
 
 @FUSE
+@pytest.mark.parametrize("lost", ["disc.img", "disc.img.state"])
+def test_an_image_that_is_deleted_while_it_is_mounted(disc: Disc, lost: str) -> None:
+    """What is written to a file without a name is gone with the process: that
+    is not "on the disc"."""
+    disc.format()
+    disc.mount()
+    (disc.where / "durable").write_text("on the disc")
+    disc.udffs("sync", disc.where)
+    (disc.where / "late").write_text("late")
+    (disc.folder / lost).unlink()
+    refused(disc, 12, "sync", disc.where, says="deleted or replaced")
+    assert (disc.where / "durable").read_text() == "on the disc"  # it can still be saved
+    assert (disc.where / "late").read_text() == "late"
+    said = refused(disc, 12, "unmount", disc.where, says="deleted or replaced")
+    assert f"in use. What is not on the disc is kept in {disc.spool}" in said
+
+
+@FUSE
+def test_a_copy_of_a_disc_is_not_mounted_beside_it(disc: Disc) -> None:
+    disc.format()
+    disc.mount()
+    copy, other = disc.folder / "copy.img", disc.folder / "other"
+    other.mkdir()
+    for suffix in ("", ".state"):
+        shutil.copy(f"{disc.image}{suffix}", f"{copy}{suffix}")
+    refused(disc, 9, "mount", copy, other, says="a copy of a disc cannot be mounted beside it")
+    disc.unmount()
+
+
+@FUSE
+def test_a_dead_mount_is_cleared_and_what_it_left_is_told(disc: Disc) -> None:
+    disc.format()
+    disc.mount()
+    (disc.where / "late").write_text("in the spool only")
+    os.kill(disc.pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(disc), "it is dead")
+    assert "unsaved data" in disc.udffs("info", disc.image).stderr
+    said = refused(disc, 3, "unmount", disc.where, says="was cleared")
+    assert "mount the disc again" in said
+    assert not disc.mounted
+    refused(disc, 3, "unmount", disc.where, says="is not mounted")
+    done = disc.udffs("format", disc.image, "--force")
+    assert "unsaved data" in done.stderr and str(disc.spool) in done.stderr
+    assert list(disc.spool.rglob("*.log"))
+
+
+def is_alive(disc: Disc) -> bool:
+    return subprocess.run(["kill", "-0", str(disc.pid)], capture_output=True).returncode == 0
+
+
+@FUSE
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write to anything")
+def test_an_image_that_may_not_be_written(disc: Disc) -> None:
+    disc.format()
+    disc.image.chmod(0o400)
+    refused(disc, 7, "mount", "-o", "rw", disc.image, disc.where, says="Permission denied")
+    done = disc.udffs("mount", disc.image, disc.where)
+    assert "Permission denied" in done.stderr and "read only" in done.stdout
+    disc.unmount()
+    disc.image.chmod(0)
+    refused(disc, 15, "mount", disc.image, disc.where, says="Permission denied")
+
+
+def test_no_runtime_directory_is_no_reason_to_warn(disc: Disc) -> None:
+    disc.format()  # disc.environment has no XDG_RUNTIME_DIR
+    done = disc.run([*UDFFS, "drives"], env={"UDFFS_RUNTIME_DIR": ""})
+    assert done.stderr == ""
+
+
+@FUSE
 def test_a_last_commit_that_failed_unheard_is_told_later(disc: Disc) -> None:
     disc.format()
     process = subprocess.Popen(
@@ -323,7 +395,7 @@ def test_new_never_overwrites(disc: Disc) -> None:
     (disc.folder / "precious").write_text("precious")
     refused(disc, 6, "new", disc.folder / "precious", says="exists already")
     assert (disc.folder / "precious").read_text() == "precious"
-    refused(disc, 2, "new", disc.folder / "no" / "where", says="No such file or directory")
+    refused(disc, 15, "new", disc.folder / "no" / "where", says="No such file or directory")
 
 
 def test_what_is_not_mounted(disc: Disc) -> None:

@@ -78,6 +78,7 @@ TABLE: tuple[Row, ...] = (
             udffs.AlreadyMountedError,
             udffs.MountBusyError,
             udffs.PlaceTakenError,
+            udffs.SpoolBusyError,
         ),
     ),
     Row(10, "no disc, or it was removed", (media.NoMediumError, media.MediumChangedError)),
@@ -85,7 +86,11 @@ TABLE: tuple[Row, ...] = (
     Row(12, "the drive failed", (media.DriveFault,)),
     Row(13, "the mount point cannot be used", (udffs.MountPointError,)),
     Row(14, "something has to be installed first", (udffs.MissingDependencyError,)),
-    Row(HOST, "the host's own file system refused something", (OSError,)),
+    Row(
+        HOST,
+        "the host's own file system refused something",
+        (OSError, udffs.SpoolFullError, media.HostFileError),
+    ),
     Row(INTERRUPTED, "interrupted (Ctrl-C)", (KeyboardInterrupt,)),
 )
 

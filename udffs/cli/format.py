@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from udffs.cli.output import Output, reports
+
+if TYPE_CHECKING:
+    from media.store import SequentialStore
 
 REVISIONS = {"1.50": 0x0150, "2.01": 0x0201}
 
@@ -41,7 +46,9 @@ def command(out: Output, drive: str, label: str | None, revision: str, force: bo
     from udffs.cli.opening import format_store, writable_store
 
     must_not_run(out, drive)
-    with contextlib.closing(writable_store(settings.load(), drive)) as store:
+    chosen_settings = settings.load()
+    with contextlib.closing(writable_store(chosen_settings, drive)) as store:
+        left = _unsaved(store, chosen_settings.for_drive(drive).spool)
         chosen = format_store(
             store,
             label=label,
@@ -51,8 +58,21 @@ def command(out: Output, drive: str, label: str | None, revision: str, force: bo
             gid=os.getgid(),
         )
         free = store.free_blocks
+    if left is not None:
+        out.note(f"The unsaved data of the volume that was here before stays in {left}.")
     out.result(
         {"drive": drive, "label": chosen, "udf": revision, "free_blocks": free},
         f'The disc in {drive} now holds the empty volume "{chosen}" (UDF {revision}); '
         f"`udffs mount {drive}` makes it a directory.",
     )
+
+
+def _unsaved(store: SequentialStore, spool: Path) -> Path | None:
+    """Where there is unsaved data for the volume on a disc, if it has one."""
+    from udffs.commit.spool import unsaved
+    from udffs.errors import DiscError
+    from udffs.volume import open_volume
+
+    with contextlib.suppress(DiscError):
+        return unsaved(spool, open_volume(store).identity)
+    return None

@@ -41,15 +41,18 @@ def command(out: Output, drive: str, space: bool) -> None:
 
     Space: "live" is what the files of now take, "hidden" what earlier states
     of them take (nothing is ever erased from such a disc), "reserved" what is
-    kept back so that the disc can always be closed.
+    kept back so that the disc can always be closed. Live and hidden space are
+    counted while the disc is not mounted.
 
     \b
     Example:
       udffs info disc.img
     """
-    from udffs.cli.mounts import running
+    from udffs.cli.mounts import clear_dead, running
 
     entry = running(out, drive)
+    if entry is None:
+        clear_dead(drive)
     told = _of_mount(out, entry) if entry is not None else _of_disc(out, drive, space)
     out.result(told, text(told))
 
@@ -80,11 +83,16 @@ def _of_disc(out: Output, drive: str, count: bool) -> dict[str, Any]:
 
 
 def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
+    from udffs import settings
+    from udffs.commit.spool import unsaved
     from udffs.volume import open_volume
 
     volume = open_volume(store)
     for note in volume.notes:
         out.note(note)
+    folder = unsaved(settings.load().for_drive(store.name).spool, volume.identity)
+    if folder is not None:
+        out.note(f"There is unsaved data for this disc in {folder}; its next mount saves it.")
     told: dict[str, Any] = {
         "label": volume.label,
         "identity": volume.identity,

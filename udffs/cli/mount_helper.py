@@ -61,7 +61,7 @@ def command(
     out = Output()
     tell_earlier_failure(out, source)
     event = starting.start(out, starting.with_log(request))
-    if event.get("read_only"):
+    if event.get("read_only") and not asked.read_only:
         out.note(f"{source} can only be read: {event['read_only']}")
     if verbose:
         out.say(starting.ready_text(event))

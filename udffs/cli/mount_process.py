@@ -148,6 +148,7 @@ class MountProcess:
 
     def _open_store(self) -> BlockStore:
         from media import discovery
+        from media.errors import RecordingRefused
 
         name = self.request.drive
         recording = self.settings.recording
@@ -161,7 +162,14 @@ class MountProcess:
                 drive.load(self.progress)
         writable = recording and not self.request.read_only and self.request.at is None
         speed = self.request.speed or self.settings.speed or None
-        return discovery.open_block_store(name, writable=writable, speed=speed)
+        try:
+            return discovery.open_block_store(name, writable=writable, speed=speed)
+        except RecordingRefused as error:
+            if self.request.read_only is False or self.request.format:
+                raise
+            store = discovery.open_block_store(name, writable=False, speed=speed)
+            self._note(str(error))
+            return store
 
     def _open_filesystem(self) -> FileSystem:
         from udffs.cli.opening import format_store
@@ -308,7 +316,7 @@ class MountProcess:
                 raise
             raise RemoteError(
                 kind=type(error).__name__,
-                message=f"{error} What is not on the disc is kept in {spool}; "
+                message=f"{str(error).rstrip('.')}. What is not on the disc is kept in {spool}; "
                 "the next mount of this disc puts it there.",
                 code=getattr(error, "errno", None) or errno.EIO,
             ) from error
@@ -419,7 +427,7 @@ def main() -> int:
         failure = process.run()
     except BaseException as error:
         failure = error
-        log.error("%s", error or type(error).__name__, exc_info=not isinstance(error, UdffsError))
+        log.error("%s", error or type(error).__name__, exc_info=_told(error) is not error)
         report(control.error_event(_told(error)))
     return 0 if failure is None else _exit_code(failure)
 

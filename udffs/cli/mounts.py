@@ -10,7 +10,8 @@ from udffs import control
 from udffs.cli.output import Output
 from udffs.cli.request import is_finishing
 from udffs.control import Entry, Registry
-from udffs.errors import AlreadyMountedError, NotMountedError, RemoteError
+from udffs.errors import AlreadyMountedError, DeadMountError, NotMountedError, RemoteError
+from udffs.settings import drive_key
 
 
 def running(out: Output, name: str) -> Entry | None:
@@ -38,7 +39,18 @@ def must_run(name: str) -> Entry:
     failure = registry.take_failure(name)
     if failure is not None:
         raise control.error_from(failure)
+    clear_dead(name)
     raise NotMountedError(name=name)
+
+
+def clear_dead(name: str) -> None:
+    """Takes away a mount whose process was killed; DeadMountError tells of it."""
+    from udffs.frontends import mountpoint
+
+    where = drive_key(name)
+    if mountpoint.is_dead(where):
+        mountpoint.unmount(where, lazy=True)
+        raise DeadMountError(where=where)
 
 
 def tell_earlier_failure(out: Output, name: str) -> None:

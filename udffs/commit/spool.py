@@ -20,6 +20,7 @@ whether that commit is on the disc or not, and replays just what is missing.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -31,20 +32,10 @@ from typing import NamedTuple
 
 from udffs.commit import records
 from udffs.commit.records import Operation
-from udffs.errors import CallerError, DiscError
+from udffs.errors import SpoolBusyError, SpoolFullError
 
 RECYCLED_FILES = 4
-
-
-class SpoolBusyError(DiscError):
-    """Another mount of a disc with the same identity is using the spool
-    {where}; a copy of a disc cannot be mounted beside it."""
-
-
-class SpoolFullError(CallerError):
-    """The change cannot be recorded in the spool {where}: {why}"""
-
-    errno = errno.ENOSPC
+BALLAST_BYTES = 64 << 10
 
 
 def _cannot_record(path: Path, error: OSError) -> SpoolFullError:
@@ -56,10 +47,21 @@ def _cannot_record(path: Path, error: OSError) -> SpoolFullError:
 class Segment:
     """The journal of one epoch: a log of operations and the data of writes."""
 
-    __slots__ = ("_data", "_length", "_log", "data_path", "end", "epoch", "log_path", "readers")
+    __slots__ = (
+        "_data",
+        "_length",
+        "_log",
+        "data_path",
+        "end",
+        "epoch",
+        "full",
+        "log_path",
+        "readers",
+    )
 
     def __init__(self, folder: Path, epoch: int, recycled: Path | None = None) -> None:
         self.epoch = epoch
+        self.full = False  # something did not get in
         self.readers = 0  # reads under way; counted under the file system's lock
         self.log_path = folder / f"{epoch:010d}.log"
         self.data_path = folder / f"{epoch:010d}.data"
@@ -95,6 +97,7 @@ class Segment:
         except OSError as error:
             # Half a record would hide all that come behind it.
             os.ftruncate(self._log, self._length)
+            self.full = True
             raise _cannot_record(self.log_path, error) from error
         self._length += len(record)
 
@@ -107,6 +110,10 @@ class Segment:
             while done < len(data):
                 done += os.pwrite(self._data, memoryview(data)[done:], position + done)
         except OSError as error:
+            # What did go in would take the room of the records that follow.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._data, position)
+            self.full = True
             raise _cannot_record(self.data_path, error) from error
         self.end = position + len(data)
         return position
@@ -155,6 +162,8 @@ class Spool:
         self._spare: list[Path] = sorted(folder.glob("spare-*.data"))
         self._last_epoch = self._find_last()
         self.current: Segment | None = None
+        self._ballast = folder / "ballast"
+        self._take_on_ballast()
 
     def _take_lock(self) -> int:
         lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -215,7 +224,7 @@ class Spool:
         self._last_epoch += 1
         recycled = self._spare.pop() if self._spare else None
         segment = Segment(self.folder, self._last_epoch, recycled)
-        segment.append([records.Begin(self._base)])
+        self._append_surely(segment, records.Begin(self._base))
         self._segments.append(segment)
         self.current = segment
         return segment
@@ -226,15 +235,35 @@ class Spool:
         assert self.current is not None
         if epoch is None:
             epoch = self._segments[0].epoch - 1
-        self.current.append([records.Intent(epoch, vat_location)])
+        self._append_surely(self.current, records.Intent(epoch, vat_location))
 
     def committed(self, epoch: int, vat_location: int) -> None:
         """The commit of ``epoch`` is on the disc: forget what it holds."""
         self._base = vat_location
         self.forget(epoch)
+        self._take_on_ballast()
+
+    def _append_surely(self, segment: Segment, operation: Operation) -> None:
+        """Record what a commit needs. A commit is what makes room in a spool
+        that is full, so it must not fail for want of room."""
+        try:
+            segment.append([operation])
+        except SpoolFullError:
+            self._ballast.unlink(missing_ok=True)
+            segment.append([operation])
+
+    def _take_on_ballast(self) -> None:
+        """Keep some room back for :meth:`_append_surely`, where there is any."""
+        try:
+            if not self._ballast.exists():
+                self._ballast.write_bytes(bytes(BALLAST_BYTES))
+        except OSError:  # later, when there is room
+            self._ballast.unlink(missing_ok=True)
 
     def forget(self, epoch: int) -> None:
         """Drop the segments up to ``epoch``; their data files are used again."""
+        if any(segment.full for segment in self._segments):
+            self._drop_spares()
         for segment in [s for s in self._segments if s.epoch <= epoch]:
             segment.log_path.unlink(missing_ok=True)
             self._segments.remove(segment)
@@ -244,13 +273,18 @@ class Spool:
         # Overwriting a file's pages is many times cheaper than making new
         # ones. A reader may still be at work in the file: then it is only
         # unlinked, and closed when the reader lets go of the segment.
-        if segment.readers == 0 and len(self._spare) < RECYCLED_FILES:
+        if not segment.readers and not segment.full and len(self._spare) < RECYCLED_FILES:
             segment.close()
             spare = self.folder / f"spare-{segment.epoch:010d}.data"
             segment.data_path.rename(spare)
             self._spare.append(spare)
         else:
             segment.data_path.unlink(missing_ok=True)
+
+    def _drop_spares(self) -> None:
+        """Give the room of files that would be used again back to the host."""
+        while self._spare:
+            self._spare.pop().unlink(missing_ok=True)
 
     def set_aside(self) -> Path:
         """Keep everything under another name and start empty; returns where."""
@@ -268,8 +302,8 @@ class Spool:
         """Let go of the spool; with ``discard`` nothing is left behind."""
         if discard:
             self.forget(max((s.epoch for s in self._segments), default=-1))
-            for spare in self._spare:
-                spare.unlink(missing_ok=True)
+            self._drop_spares()
+            self._ballast.unlink(missing_ok=True)
             (self.folder / "lock").unlink(missing_ok=True)
         self._segments.clear()
         self.current = None
@@ -279,6 +313,14 @@ class Spool:
                 self.folder.rmdir()
             except OSError:
                 return  # something else is in there: not ours to remove
+
+
+def unsaved(spool: Path, identity: str) -> Path | None:
+    """The folder in ``spool`` with what is not yet on the disc of a volume, if
+    there is anything. For discs that are not mounted."""
+    folder = spool / folder_name(identity)
+    empty = len(records.encode([records.Begin(0)]))
+    return folder if any(log.stat().st_size > empty for log in folder.glob("*.log")) else None
 
 
 def folder_name(identity: str) -> str:

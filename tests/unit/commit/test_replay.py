@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from media.virtual import Burner
-from udffs.commit.spool import SpoolBusyError
-from udffs.errors import UdffsError
+from udffs.errors import SpoolBusyError, UdffsError
 from udffs.filesystem import FileSystem
 
 from .actor import Actor
