@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from udffs.commit import streaming
+from udffs.commit import streaming, tree
 
 from .actor import Actor
 from .rig import SYNC, WRITE, Clock, difference, formatted, kill, mount, picture
@@ -158,6 +158,15 @@ def test_programs_go_on_while_a_commit_is_under_way(seed: int, tmp_path: Path) -
 @pytest.mark.usefixtures("everything_is_large")
 def test_many_commits_under_way(seed: int, tmp_path: Path) -> None:
     interleaved(seed, REVISIONS[seed % 2], 120, tmp_path / "spool")
+
+
+@pytest.mark.parametrize("seed", range(30, 36))
+def test_inodes_come_and_go_from_memory(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most inodes are fetched from the disc each time they are needed."""
+    monkeypatch.setattr(tree, "NODES_KEPT", 12)
+    session(seed, REVISIONS[seed % 2], 150, tmp_path / "spool")
 
 
 @pytest.mark.slow
