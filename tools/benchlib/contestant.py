@@ -105,7 +105,7 @@ class Running:
 def _last_words(output: str) -> str:
     """The end of what a program said, in one line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1][-200:] if lines else "it said nothing"
+    return lines[-1][:120] if lines else "it said nothing"
 
 
 def run(

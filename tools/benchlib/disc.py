@@ -38,21 +38,18 @@ def used_blocks(image: Path) -> int:
     return image.stat().st_size // BLOCK
 
 
-def drive_seconds(image: Path, *, after: int, before: int | None = None) -> float:
-    """What recording the packets from block ``after`` on (to ``before``, exclusive)
-    would have taken a real drive of 16x, by the virtual burner's model, with a
-    host that never lets it wait."""
+def drive_seconds(image: Path, *, after: int) -> float:
+    """What recording the packets from block ``after`` on would have taken a real
+    drive of 16x, by the virtual burner's model, with a host that never lets it wait."""
     burner = virtual.open_burner(image, writable=False)
     packets = burner.recorder.medium.packets()
     burner.close()
     clock = Clock(SPEED, READ_SPEED, BUFFER_BYTES // BLOCK)
-    for first, blocks in packets:
-        start = max(first, after)
-        end = first + blocks if before is None else min(first + blocks, before)
-        if start < end:
+    for start, count in packets:
+        if start >= after:
             clock.begin_packet(start)
-            for block in range(start, end, TRANSFER_BLOCKS):
-                clock.burn(min(TRANSFER_BLOCKS, end - block))
+            for done in range(0, count, TRANSFER_BLOCKS):
+                clock.burn(min(TRANSFER_BLOCKS, count - done))
             clock.end_packet(LINK_BLOCKS)
             clock.drain()
     return clock.seconds

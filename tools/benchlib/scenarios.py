@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from benchlib import disc
 from benchlib.mounted import Mount
+from benchlib.paced import longest_save_beside_a_copy
 from benchlib.report import Verdict
 
 SAVE = os.urandom(20 * 1024)
@@ -80,28 +80,10 @@ def _p99(values: list[float]) -> float:
 
 
 def saves_beside_a_copy(scratch: Path, quick: bool) -> list[Verdict]:
-    """Durable saves while a large file is being copied: how much of the
-    drive's time passes from the save's beginning until it returns."""
-    image = scratch / "disc.img"
-    disc.make(image)
-    mounted = mount(image, scratch)
-    size = (60 if quick else 600) << 20
-    copy = subprocess.Popen(
-        ["dd", "if=/dev/urandom", f"of={mounted.where}/large", "bs=1M", f"count={size >> 20}"],
-        stderr=subprocess.DEVNULL,
-    )
-    marks: list[tuple[int, int]] = []
-    number = 0
-    while copy.poll() is None:
-        before = disc.used_blocks(image)
-        save(mounted.where / f"save{number}")
-        marks.append((before, disc.used_blocks(image)))
-        number += 1
-        time.sleep(0.05)
-    mounted.end(disc.unmount)
-    worst = max(disc.drive_seconds(image, after=start, before=end) for start, end in marks)
-    what = f"longest of {len(marks)} durable saves beside a copy, drive's seconds"
-    return [Verdict(what, worst, SAVE_TARGET, True)]
+    """Durable saves while a large file is being copied."""
+    count, longest = longest_save_beside_a_copy(scratch, 60 if quick else 600)
+    what = f"longest of {count} durable saves beside a copy, drive's seconds"
+    return [Verdict(what, longest, SAVE_TARGET, True)]
 
 
 def a_disc_of_many_files(scratch: Path, quick: bool) -> list[Verdict]:
