@@ -376,6 +376,7 @@ def test_wrong_command_lines(disc: Disc) -> None:
     refused(disc, 2, "mount", disc.image, disc.where, "-o", "ro,wrong", says="option wrong")
     refused(disc, 2, "mount", disc.image, disc.where, "-o", "at=x", says="no number")
     refused(disc, 2, "mount", disc.image, disc.where, "--at", "-1", says="--at")
+    refused(disc, 4, "mount", disc.image, disc.where, "--at", "5", says="no VAT at block 5")
 
 
 def test_wrong_settings(disc: Disc) -> None:

@@ -9,7 +9,13 @@ from typing import Any
 
 from media.errors import UnreadableBlockError
 from media.store import BlockStore
-from udffs.errors import BlankDiscError, DamagedError, DiscError, UnsupportedError
+from udffs.errors import (
+    BlankDiscError,
+    DamagedError,
+    DiscError,
+    StructureError,
+    UnsupportedError,
+)
 from udffs.ondisc import hot, osta, tags
 from udffs.ondisc.basic import LongAd
 from udffs.ondisc.ecma167 import ACCESS_READ_ONLY, FileSetDescriptor, TagIdentifier
@@ -73,7 +79,11 @@ def open_volume(
     if virtual is None:
         _load_root(volume, source, found)
     elif vat_location is not None:
-        _use_vat(volume, source, found, read_vat(source, volume.physical, vat_location))
+        try:
+            vat = read_vat(source, volume.physical, vat_location)
+        except StructureError as error:
+            raise DamagedError(what=f"there is no VAT at block {vat_location} ({error})") from error
+        _use_vat(volume, source, found, vat)
     else:
         _find_vat(volume, source, found)
     volume.write_protected = _why_protected(volume, source)
