@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from media.store import BlockStore, SequentialStore
 from udffs.commit import records
 from udffs.commit.attributes import Attributes, attributes_of, inode_number
-from udffs.commit.namespace import check_links, check_size
+from udffs.commit.namespace import SMALL_FILE, check_links, check_size
 from udffs.commit.nodes import Node, State
 from udffs.commit.opening import Writing, why_read_only
 from udffs.commit.prepare import read_content
@@ -371,7 +371,7 @@ class FileSystem(MountedVolume):
             self._scheduler.written()
             return len(data)
 
-        return self._changing(operation)
+        return self._changing(operation, streaming=offset >= SMALL_FILE)
 
     def truncate(self, path: str, size: int, handle: int | None = None) -> None:
         """Set a file's size; what is added reads as zeros."""

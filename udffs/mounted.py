@@ -204,11 +204,12 @@ class MountedVolume:
             except Missing as missing:
                 self._fetch(missing)
 
-    def _changing(self, operation: Callable[[], T]) -> T:
+    def _changing(self, operation: Callable[[], T], *, streaming: bool = False) -> T:
         """The same for an operation that changes something: waits while too
-        much is on its way to the disc; makes room once if the disc looks full."""
+        much is on its way to the disc (``streaming`` a large file, sooner);
+        makes room once if the disc looks full."""
         scheduler = self._require_writing()
-        scheduler.wait_for_room()
+        scheduler.wait_for_room(streaming=streaming)
 
         def checked() -> T:
             self._require_writing()  # the disc may have been closed while we waited

@@ -27,6 +27,7 @@ from udffs.errors import FileTooLargeError, NoSpaceError, TooManyLinksError
 from udffs.ondisc import modes
 
 MAXIMUM_LINKS = 0xFFFF
+SMALL_FILE = 1 << 20  # bytes; what is written beyond them is streamed
 NAME_COST = 2  # blocks of a directory that one name may touch
 ADS_IN_ICB = 100
 HOLE_PER_BLOCK = 100 << 30  # bytes of a hole that one block of descriptors maps
@@ -266,7 +267,7 @@ class Namespace(Tree):
             state.overlay = Overlay()
         grown = state.overlay.put(write.offset, end, segment or self.segment, write.position)
         self.dirty_bytes += grown * BLOCK
-        if write.offset < 1 << 20:
+        if write.offset < SMALL_FILE:
             self.small_bytes += grown * BLOCK
         state.mtime = state.ctime = write.time
         self.changed = True

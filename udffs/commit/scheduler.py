@@ -148,15 +148,20 @@ class Scheduler:
                 self._failure = error
                 raise
 
-    def wait_for_room(self) -> None:
-        """Return when the backlog is small enough for one more change."""
-        if self._namespace.dirty_bytes + self._in_flight < self._backlog:
+    def wait_for_room(self, *, streaming: bool = False) -> None:
+        """Return when the backlog is small enough for one more change.
+
+        Somebody who streams a large file gets two thirds of it only, so that
+        the small saves of others need not wait behind the stream.
+        """
+        bound = self._backlog * 2 // 3 if streaming else self._backlog
+        if self._namespace.dirty_bytes + self._in_flight < bound:
             return
         if self._thread is None:
             self._commit_once()
             return
         with self._lock:
-            while self._namespace.dirty_bytes + self._in_flight >= self._backlog:
+            while self._namespace.dirty_bytes + self._in_flight >= bound:
                 self.check()
                 self._pressed = True
                 self._lock.notify_all()

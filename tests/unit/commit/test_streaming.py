@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -142,3 +143,32 @@ def test_commits_begin_by_themselves_when_it_is_quiet(tmp_path: Path) -> None:
     assert fs.status()["commits"] == 1
     assert content(mounted(burner.branch(), tmp_path / "empty"), "/a") == b"a"
     fs.shutdown()
+
+
+def test_a_small_save_does_not_wait_behind_a_stream(tmp_path: Path) -> None:
+    burner = formatted()
+    options = MountOptions(commit_bytes=2 * MIB, spool_bytes=12 * MIB)
+    fs = open_file_system(store_of(burner), spool=tmp_path / "spool", options=options)
+    fs.start()
+    held, goes_on = threading.Event(), threading.Event()
+
+    def hold(_seconds: float) -> None:
+        held.set()
+        assert goes_on.wait(60)
+
+    burner.faults.pace = hold  # the first command of the first commit does not end
+    copy = threading.Thread(target=write, args=(fs, "/large", bytes(LARGE)), daemon=True)
+    copy.start()
+    assert held.wait(60)
+    copy.join(1)
+    assert copy.is_alive(), "the stream should be waiting for the backlog"
+    saved = threading.Event()
+    threading.Thread(
+        target=lambda: (write(fs, "/small", b"keep me"), saved.set()), daemon=True
+    ).start()
+    assert saved.wait(30), "a small save waited behind the stream"
+    burner.faults.pace = None
+    goes_on.set()
+    copy.join(60)
+    fs.shutdown()
+    assert content(mounted(burner, tmp_path / "spool"), "/small") == b"keep me"
