@@ -16,11 +16,10 @@ from media.virtual import Burner, memory_burner
 from udffs.commit.format import FormatOptions, format_volume
 from udffs.filesystem import open_file_system
 
-
 SYNCHRONIZE_CACHE = 0x35
 
 
-class MediumGone(Exception):
+class PowerOffError(Exception):
     """The power is off: no command is answered."""
 
 
@@ -99,12 +98,12 @@ def test_a_cut_in_the_first_packet_of_a_session(tmp_path: Path, cut: str) -> Non
     def cut_off(command: bytes) -> None:
         if command[0] == SYNCHRONIZE_CACHE or cut_already:
             cut_already.append(command)
-            raise MediumGone
+            raise PowerOffError
 
     cut_already: list[bytes] = []
     burner.faults.hook = cut_off
     fs.create("/lost", 0o644, os.O_RDWR, 0, 0)
-    with pytest.raises(MediumGone):
+    with pytest.raises(PowerOffError):
         fs.shutdown()
     burner.faults.hook = None
     burner.power_cut()
