@@ -185,7 +185,12 @@ class SequentialCommitter:
         return vat if body.end - start + vat.size <= self._store.packet_limit else None
 
     def _plan_vat(
-        self, changes: dict[int, int], counts: Counts, address: int, now: int, whole: bool = False
+        self,
+        changes: dict[int, int],
+        counts: Counts,
+        address: int,
+        now: int,
+        whole: bool | None = None,
     ) -> VatPlan:
         return self._table.plan(
             changes,
@@ -287,22 +292,21 @@ class SequentialCommitter:
     def _closing_packet(self, counts: Counts, now: int) -> tuple[bytes, VatPlan]:
         start = self._store.next_writable
         count = self._plan_vat({}, counts, start, now, whole=True).size
-        # N-256 holds the anchor, N the last VAT ICB; a table that is longer
-        # than the 255 blocks between them begins before the anchor.
+        # N-256 holds the anchor, N the last VAT ICB.
         filler = max(0, structures.ANCHOR_AT - count)
         if count <= structures.ANCHOR_AT:
             anchor_at = start
             vat = self._plan_vat({}, counts, start + 1 + filler, now, whole=True)
             anchor = self._anchor(anchor_at)
             return anchor + bytes(filler * BLOCK) + vat.data, vat
-        # A long table is written as it is now, shared blocks and all, unless
-        # even what changed is long.
-        vat = self._plan_vat({}, counts, start + 1, now)
-        filler = structures.ANCHOR_AT - vat.size
-        if filler >= 0:
-            vat = self._plan_vat({}, counts, start + 1 + filler, now)
-            return self._anchor(start) + bytes(filler * BLOCK) + vat.data, vat
-        raise AssertionError("a VAT whose unchanged blocks are shared is short")
+        # A table that is longer than the blocks between them stays where it is
+        # but for its header or tail. Its size does not depend on the address:
+        # what is written lies behind the anchor, next to no other block of it.
+        size = self._plan_vat({}, counts, start + 1, now, whole=False).size
+        filler = structures.ANCHOR_AT - size
+        assert filler >= 0, "the descriptors of a table are fewer than 256 blocks"
+        vat = self._plan_vat({}, counts, start + 1 + filler, now, whole=False)
+        return self._anchor(start) + bytes(filler * BLOCK) + vat.data, vat
 
     def _anchor(self, location: int) -> bytes:
         assert self._sequences is not None

@@ -122,12 +122,13 @@ class VatTable:
         address: int,
         partition_start: int,
         now: int,
-        whole: bool = False,
+        whole: bool | None = None,
     ) -> VatPlan:
         """The blocks that make ``changes`` durable, for a packet that begins
         at block ``address``. Pure: the table itself does not change.
 
-        ``now`` is in nanoseconds. With ``whole`` every block is written anew.
+        ``now`` is in nanoseconds. With ``whole`` every block is written anew,
+        with False only what changed is; None writes what is cheaper.
         """
         entries = self.changed(changes)
         content = self._content(entries, counts, partition_start)
@@ -144,7 +145,7 @@ class VatTable:
         extents = _extents(where, size)
         extra = _allocation_blocks(len(extents))
         spent = self.extra_spent + extra
-        if extra and len(dirty) < number_of_blocks and spent > number_of_blocks:
+        if whole is None and extra and len(dirty) < number_of_blocks < spent:
             # Describing the scattered table has by now cost as much as
             # writing it in one piece.
             dirty = list(range(number_of_blocks))
