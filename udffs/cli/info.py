@@ -123,7 +123,7 @@ def _room(store: BlockStore, volume: Volume) -> dict[str, Any]:
 
     if volume.vat is None or not isinstance(store, SequentialStore) or not store.appendable:
         return {"free": 0, "reserved": 0}
-    reserve = reserve_of(store, len(volume.vat.entries))
+    reserve = reserve_of(store, volume, len(volume.vat.entries))
     return {"free": reserve.available, "reserved": reserve.closing}
 
 

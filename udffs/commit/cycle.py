@@ -104,7 +104,7 @@ class CommitCycle:
     def _update_room(self) -> None:
         writing = self._writing
         writing.reserve.settle(
-            free=free_blocks(writing.store),
+            free=free_blocks(writing.store, writing.volume),
             vat_entries=writing.table.allocated,
             opening=opening_cost(writing.store),
         )

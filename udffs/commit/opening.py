@@ -59,11 +59,14 @@ def describe(volume: Volume) -> VolumeDescription:
     )
 
 
-def free_blocks(store: SequentialStore) -> int:
-    """What the drive says is free; before a repair it cannot say."""
+def free_blocks(store: SequentialStore, volume: Volume) -> int:
+    """What the drive says is free (before a repair it cannot say), as far as
+    the partition reaches: a disc of another writer may end it sooner, and
+    what lies behind its end cannot be read."""
+    end = volume.partition_start + volume.partition_length
     if store.needs_repair:
-        return max(0, store.capacity - store.last_block - TRACK_REPAIR)
-    return store.free_blocks
+        return max(0, min(store.capacity, end) - store.last_block - TRACK_REPAIR)
+    return max(0, min(store.free_blocks, end - store.next_writable))
 
 
 def opening_cost(store: SequentialStore) -> int:
@@ -71,10 +74,10 @@ def opening_cost(store: SequentialStore) -> int:
     return 0 if store.session_open else SESSION_BLOCKS + SESSION_OPENING_EXTRA
 
 
-def reserve_of(store: SequentialStore, vat_entries: int) -> Reserve:
+def reserve_of(store: SequentialStore, volume: Volume, vat_entries: int) -> Reserve:
     """The room on a disc whose VAT has so many entries, as a mount sees it."""
     reserve = Reserve(
-        free=free_blocks(store),
+        free=free_blocks(store, volume),
         link_blocks=store.link_blocks,
         packet_limit=store.packet_limit,
         opening=opening_cost(store),
@@ -101,7 +104,7 @@ class Writing:
             location=vat.location,
             blocks=array("I") if vat.embedded else blocks_of_runs(vat.runs, vat.size),
         )
-        self.reserve = reserve_of(store, len(vat.entries))
+        self.reserve = reserve_of(store, volume, len(vat.entries))
         self.spool = Spool(spool / folder_name(volume.identity), base=vat.location)
         leftover = self.spool.leftover(vat.location)
         self.notes: list[str] = []

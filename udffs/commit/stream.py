@@ -16,6 +16,7 @@ from udffs.commit.overlay import BLOCK
 from udffs.ondisc import hot
 from udffs.ondisc.tags import relocate
 from udffs.ondisc.text import decode_name, encode_name
+from udffs.volume import unique_name
 
 CHARACTERISTIC_DIRECTORY = 0x02
 CHARACTERISTIC_DELETED = 0x04
@@ -65,6 +66,7 @@ class DirectoryStream:
         stream._free_bytes = 0
         stream._meta = {}
         stream._parent = (0, 0)
+        seen: dict[str, int] = {}
         for fid in hot.iter_fids(data):
             stream._offsets.append(fid.offset)
             key = fid.icb_partition << 32 | fid.icb_block
@@ -73,7 +75,7 @@ class DirectoryStream:
             elif fid.characteristics & CHARACTERISTIC_DELETED:
                 stream._set_free(fid.offset, fid.length)
             else:
-                name = decode_name(fid.name)
+                name = unique_name(decode_name(fid.name), seen)
                 stream._fids[name] = Fid(fid.offset, fid.length)
                 stream._meta[name] = (key, fid.characteristics, fid.unique_id, fid.name)
         return stream

@@ -9,7 +9,7 @@ from __future__ import annotations
 from udffs.volume.inodes import make_key, split_key
 from udffs.volume.model import DirectoryEntry, HistoryEntry, Inode, Integrity, Run, Vat
 from udffs.volume.opening import history, open_volume
-from udffs.volume.volume import Volume
+from udffs.volume.volume import Volume, unique_name
 
 __all__ = [
     "DirectoryEntry",
@@ -23,4 +23,5 @@ __all__ = [
     "make_key",
     "open_volume",
     "split_key",
+    "unique_name",
 ]

@@ -134,7 +134,7 @@ class Volume:
         for fid in hot.iter_fids(self.directory_data(inode)):
             if fid.characteristics & (FID_DELETED | FID_PARENT):
                 continue
-            name = _unique(decode_name(fid.name), seen)
+            name = unique_name(decode_name(fid.name), seen)
             found.append(
                 DirectoryEntry(
                     name,
@@ -162,8 +162,10 @@ class Volume:
             yield from read_history(self._source, self.physical, self.vat)
 
 
-def _unique(name: str, seen: dict[str, int]) -> str:
-    """A name that is not among `seen` yet, which counts how often each came."""
+def unique_name(name: str, seen: dict[str, int]) -> str:
+    """The name under which an entry of a directory is shown: one that is not
+    among `seen` yet, which counts how often each came. Pass the same `seen`
+    for all entries of a directory, in their order."""
     candidate = name
     while candidate in seen:
         seen[name] += 1
