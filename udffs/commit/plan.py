@@ -90,10 +90,6 @@ class Body(NamedTuple):
     pieces: list[Piece]
     placed: list[Placed]
 
-    def changes(self, geometry: Geometry) -> dict[int, int]:
-        """The VAT entries this makes: virtual number to logical block."""
-        return {p.job.virtual: p.icb - geometry.partition_start for p in self.placed}
-
 
 def plan_body(
     groups: Sequence[Sequence[Job]],

@@ -19,7 +19,7 @@ from udffs.commit import structures
 from udffs.commit.format import session_beginning
 from udffs.commit.plan import Body, Geometry, Job, Placed, buffers, plan_body
 from udffs.commit.prepare import Prepared
-from udffs.commit.streaming import Stream, is_large
+from udffs.commit.streaming import Stream, in_turns, is_large
 from udffs.commit.structures import SESSION_BLOCKS, VolumeDescription
 from udffs.commit.vat import UNUSED, Counts, VatPlan, VatTable
 
@@ -106,10 +106,10 @@ class SequentialCommitter:
         before = self._store.next_writable
         with self._no_packet_left_open():
             self._make_ready(now, journal)
-            body, deferred = self._write_body(prepared, gone, counts, now, journal)
+            placed, deferred = self._write_body(prepared, gone, counts, now, journal)
         self._counts = counts
         blocks = self._store.next_writable - before
-        return Committed(body.placed, deferred, self._table.location, blocks)
+        return Committed(placed, deferred, self._table.location, blocks)
 
     @contextmanager
     def _no_packet_left_open(self) -> Iterator[None]:
@@ -128,8 +128,11 @@ class SequentialCommitter:
         if not (store.session_open and self._session_begun):
             self.open_session(now, journal)
 
-    def _changes(self, body: Body, gone: set[int]) -> dict[int, int]:
-        return {**dict.fromkeys(gone, UNUSED), **body.changes(self._geometry)}
+    def _changes(self, placed: dict[int, Placed], gone: set[int]) -> dict[int, int]:
+        """The VAT entries of a commit: virtual number to logical block."""
+        start = self._geometry.partition_start
+        made = {number: place.icb - start for number, place in placed.items()}
+        return {**dict.fromkeys(gone, UNUSED), **made}
 
     def _write_body(
         self,
@@ -138,25 +141,35 @@ class SequentialCommitter:
         counts: Counts,
         now: int,
         journal: Journal,
-    ) -> tuple[Body, Deferred]:
+    ) -> tuple[list[Placed], Deferred]:
         """Write data, ICBs and directories, and the VAT: in the same packet
-        where all of it fits into one, else in a packet of its own."""
+        where all of it fits into one, else in a packet of its own. A long
+        body ends its packet now and then if somebody waits to read."""
         store = self._store
         large = [job for job in prepared.files if is_large(job)]
         stream = Stream(store, self._geometry, large, journal.must_yield, self.progress)
+        safe: dict[int, Placed] = {}
         attempt = 0
         while True:
             try:
                 address = stream.run()
                 groups, deferred = _without_deferred(prepared, stream)
                 journal.defer(deferred)
-                body = plan_body(groups, address, self._geometry, stream.written)
-                vat = self._vat_behind(stream.packet_start, body, gone, counts, now)
+                placed = dict(safe)
+                parts = in_turns(groups, stream.turn, safe)
+                for part in parts[:-1]:
+                    address = self._write_part(part, address, stream, placed)
+                    if store.readers_waiting:
+                        address = stream.packet_start = store.flush()
+                        stream.sealed()
+                        safe.update((n, p) for n, p in placed.items() if not is_large(p.job))
+                body = plan_body(parts[-1], address, self._geometry, stream.written)
+                placed.update((p.job.virtual, p) for p in body.placed)
+                changes = self._changes(placed, gone)
+                vat = self._vat_behind(stream.packet_start, body.end, changes, counts, now)
                 if vat is not None:
                     journal.intend(vat.location)
-                for at, data in buffers(body.pieces):
-                    store.write(at, data)
-                    self.progress(len(data) // BLOCK)
+                self._write_pieces(body)
                 if vat is not None:
                     store.write(vat.address, vat.data)
                 if vat is not None or body.end > stream.packet_start:
@@ -171,18 +184,32 @@ class SequentialCommitter:
             if vat is not None:
                 self._table.adopt(vat)
             else:
-                self._write_vat(self._changes(body, gone), counts, now=now, journal=journal)
-            return body, deferred
+                self._write_vat(changes, counts, now=now, journal=journal)
+            return [placed[job.virtual] for group in groups for job in group], deferred
+
+    def _write_part(
+        self, part: list[list[Job]], address: int, stream: Stream, placed: dict[int, Placed]
+    ) -> int:
+        """Write some of the jobs into the open packet; returns the address behind."""
+        body = plan_body(part, address, self._geometry, stream.written)
+        self._write_pieces(body)
+        placed.update((p.job.virtual, p) for p in body.placed)
+        return body.end
+
+    def _write_pieces(self, body: Body) -> None:
+        for at, data in buffers(body.pieces):
+            self._store.write(at, data)
+            self.progress(len(data) // BLOCK)
 
     def _vat_behind(
-        self, start: int, body: Body, gone: set[int], counts: Counts, now: int
+        self, start: int, end: int, changes: dict[int, int], counts: Counts, now: int
     ) -> VatPlan | None:
-        """The VAT as the end of the packet that began at ``start``, if all of
-        it fits the drive's buffer."""
-        if body.end - start > self._store.packet_limit:
+        """The VAT as the end of the packet that is written from ``start`` to
+        ``end``, if all of it fits the drive's buffer."""
+        if end - start > self._store.packet_limit:
             return None
-        vat = self._plan_vat(self._changes(body, gone), counts, body.end, now)
-        return vat if body.end - start + vat.size <= self._store.packet_limit else None
+        vat = self._plan_vat(changes, counts, end, now)
+        return vat if end - start + vat.size <= self._store.packet_limit else None
 
     def _plan_vat(
         self,

@@ -7,7 +7,7 @@ next commit. It also lets readers of the disc in now and then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from media.errors import AddressMovedError, PacketLostError, UnreadableBlockError
 from media.store import SequentialStore
@@ -37,6 +37,25 @@ def in_chunks(job: Job) -> Job:
     return job._replace(ranges=ranges)
 
 
+def in_turns(
+    groups: Sequence[Sequence[Job]], blocks: int, done: Container[int]
+) -> list[list[list[Job]]]:
+    """The jobs that are not ``done`` yet (by virtual number), cut into parts
+    of about so many blocks; each part has the same groups. At least one."""
+    parts: list[list[list[Job]]] = [[[] for _ in groups]]
+    size = 0
+    for index, jobs in enumerate(groups):
+        for job in jobs:
+            if job.virtual in done:
+                continue
+            if size >= blocks:
+                parts.append([[] for _ in groups])
+                size = 0
+            parts[-1][index].append(job)
+            size += 1 + (0 if is_large(job) else job.data_blocks)
+    return parts
+
+
 class Stream:
     """Streams the data of large jobs and knows what of it is on the disc.
 
@@ -58,7 +77,7 @@ class Stream:
         self._must_yield = must_yield
         self._progress = progress
         speed = store.blocks_per_second
-        self._turn = int(speed * TURN_SECONDS) if speed else TURN_BLOCKS
+        self.turn = int(speed * TURN_SECONDS) if speed else TURN_BLOCKS
         self._open: list[tuple[Job, int, int]] = []
         self.written: dict[Key, int] = {}
         self.packet_start = store.next_writable
@@ -71,9 +90,9 @@ class Stream:
         address = self.packet_start = store.next_writable
         streamed = 0
         while self._left:
-            if streamed >= self._turn and self._must_yield():
+            if streamed >= self.turn and self._must_yield():
                 break
-            if address - self.packet_start >= self._turn and store.readers_waiting:
+            if address - self.packet_start >= self.turn and store.readers_waiting:
                 address = self.packet_start = store.flush()
                 self._open.clear()
             job, first, count = self._left[0]
