@@ -115,8 +115,11 @@ def test_what_is_known_or_spooled_needs_no_drive(mounted: Mounted) -> None:
     assert content(fs, "/large") == LARGE
 
 
-def test_reading_from_the_disc_waits_for_a_turn_at_most(mounted: Mounted) -> None:
+@pytest.mark.parametrize("small_files", [0, 3000])
+def test_reading_from_the_disc_waits_for_a_turn_at_most(mounted: Mounted, small_files: int) -> None:
     burner, fs = mounted.burner, mounted.fs
+    for number in range(small_files):
+        save(fs, f"/folder/{number}", LARGE[number : number + 4096])
     began = burner.seconds
     burner.faults.pace = lambda seconds: time.sleep(seconds * SLOWNESS)
     commit = mounted.pool.submit(fs.sync)
@@ -136,3 +139,5 @@ def test_reading_from_the_disc_waits_for_a_turn_at_most(mounted: Mounted) -> Non
     assert max(waits) < whole / 2, (waits, whole)
     assert sorted(waits)[len(waits) // 2] < 4 * TURN_SECONDS, (waits, whole)
     assert content(fs, "/large") == LARGE
+    for number in range(small_files):
+        assert content(fs, f"/folder/{number}") == LARGE[number : number + 4096]
