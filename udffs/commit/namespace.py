@@ -23,7 +23,7 @@ from udffs.commit.spool import Segment, Spool
 from udffs.commit.stream import DirectoryStream
 from udffs.commit.tree import Tree
 from udffs.commit.vat import Counts, VatTable
-from udffs.errors import FileTooLargeError, NoSpaceError, TooManyLinksError
+from udffs.errors import FileTooLargeError, NoSpaceError, NotPermittedError, TooManyLinksError
 from udffs.ondisc import modes
 
 MAXIMUM_LINKS = 0xFFFF
@@ -126,16 +126,23 @@ class Namespace(Tree):
         for operation in operations:
             if isinstance(operation, records.Enter | records.Leave):
                 if operation.directory not in born:
-                    node = self.node(operation.directory)
+                    node = self._changeable(operation.directory)
                     directory = self.directory(node)
                     if isinstance(operation, records.Leave):
                         entry = directory.entries.get(operation.name.decode())
                         if entry is not None and entry.key not in born:
-                            self.node(entry.key)
+                            self._changeable(entry.key)
                 if isinstance(operation, records.Enter) and operation.key not in born:
-                    self.node(operation.key)
+                    self._changeable(operation.key)
             elif isinstance(operation, records.Attributes | records.Write | records.Resize):
-                self.node(operation.key)
+                self._changeable(operation.key)
+
+    def _changeable(self, key: int) -> Node:
+        """The inode ``key``. Raises Missing, and NotPermittedError if its ICB
+        is not in the virtual partition: then there is no other place for it."""
+        if key >> 32 != self._reference:
+            raise NotPermittedError(what="another program has recorded this at a fixed place")
+        return self.node(key)
 
     def _in_use(self, node: Node) -> bool:
         frozen = self.freezing.epoch if self.freezing is not None else -1
@@ -230,6 +237,7 @@ class Namespace(Tree):
 
     def write(self, node: Node, offset: int, data: bytes, now: int) -> None:
         """Journal and apply a write. Raises NoSpaceError."""
+        self._changeable(node.key)
         state = node.state
         end = offset + len(data)
         self.reserve.promise(self._cost_of_write(node, state, offset, end))

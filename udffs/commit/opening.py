@@ -18,11 +18,13 @@ from udffs.commit.sequential import SequentialCommitter
 from udffs.commit.snapshots import CommittedNamespace
 from udffs.commit.spool import Segment, Spool, folder_name
 from udffs.commit.stream import DirectoryStream
+from udffs.commit.structures import PHYSICAL_REFERENCE as PHYSICAL
 from udffs.commit.structures import SESSION_BLOCKS, VolumeDescription
+from udffs.commit.structures import VIRTUAL_REFERENCE as VIRTUAL
 from udffs.commit.tree import Missing
 from udffs.commit.vat import Counts, VatTable, blocks_of_runs
 from udffs.errors import SpoolMovedOnError, StructureError
-from udffs.volume import Inode, Volume
+from udffs.volume import Inode, Volume, make_key
 
 WRITABLE_REVISIONS = range(0x0102, 0x0202)
 SESSION_OPENING_EXTRA = 16  # VAT ICBs and link blocks of a session's first packet
@@ -44,7 +46,22 @@ def why_read_only(store: BlockStore, volume: Volume) -> str | None:
         return f"UDF {volume.revision >> 8}.{volume.revision & 0xFF:02x} cannot be written here"
     if not store.appendable:
         return "the disc is closed"
+    if not _can_be_repeated(volume):
+        return "its partitions lie in a way that we cannot repeat in a new session"
     return None
+
+
+def _can_be_repeated(volume: Volume) -> bool:
+    """Whether the descriptors of a new session (:mod:`udffs.commit.structures`)
+    would lead to the same volume: the order of the partition maps, the
+    partition's number and the place of the file set are always ours."""
+    return (
+        (volume.physical_reference, volume.virtual_reference) == (PHYSICAL, VIRTUAL)
+        and len(volume.spaces) == 2
+        and volume.partition_number == 0
+        and volume.file_set_key == make_key(VIRTUAL, structures.VIRTUAL_FILE_SET)
+        and volume.root_key >> 32 == VIRTUAL
+    )
 
 
 def describe(volume: Volume) -> VolumeDescription:

@@ -181,7 +181,12 @@ def _metadata_partition(
 def _load_root(volume: Volume, source: Source, found: Descriptors) -> None:
     """Find the root directory through the file set descriptor (4/14.1, UDF 2.3.2)."""
     use = found.single[TagIdentifier.LOGICAL_VOLUME].logical_volume_contents_use
-    icb = _root_icb(volume, source, LongAd.parse(use))
+    file_set = LongAd.parse(use)
+    volume.file_set_key = make_key(
+        file_set.location.partition_reference_number,
+        file_set.location.logical_block_number,
+    )
+    icb = _root_icb(volume, source, file_set)
     key = make_key(
         icb.location.partition_reference_number,
         icb.location.logical_block_number,

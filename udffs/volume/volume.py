@@ -59,6 +59,7 @@ class Volume:
         self.anchor = found.anchor
         self.main_sequence = found.main
         self.reserve_sequence = found.reserve
+        self.file_set_key = 0
         self.root_key = 0
         self.partition_start = 0
         self.partition_length = 0

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from media.virtual import Burner, memory_burner
+from udffs.commit.opening import why_read_only
 from udffs.commit.stream import DirectoryStream
-from udffs.errors import NoSpaceError
+from udffs.commit.vat import Counts, VatTable
+from udffs.errors import NoSpaceError, NotPermittedError
 from udffs.filesystem import FileSystem
-from udffs.ondisc import hot
+from udffs.ondisc import hot, modes
 from udffs.ondisc.text import encode_name
+from udffs.volume import open_volume
 
-from .rig import MIB, content, formatted, mount, save, store_of
+from .rig import BORN, MIB, content, formatted, mount, save, store_of
 
 BLOCK = 2048
 REVISIONS = ["1.50", "2.01"]
@@ -100,6 +105,95 @@ def test_the_room_of_a_disc_of_ours_is_that_of_the_drive(tmp_path: Path) -> None
     volume = fs.volume
     assert volume.partition_start + volume.partition_length == store.capacity
     fs.shutdown()
+
+
+def _with_a_fixed_file() -> Burner:
+    """A disc whose root names the virtual /ours and, beside it, /fixed: an
+    inode of the physical partition, as no VAT can move it."""
+    image = store_of(formatted()).read(0, 258)
+    start, root = 257, 1 << 32 | 1
+    version, fixed, ours = 3, 2, 3  # logical blocks
+    stream = DirectoryStream(version=version, parent=root, parent_unique_id=0)
+    stream.enter("fixed", fixed, is_directory=False, unique_id=16)
+    stream.enter("ours", 1 << 32 | 2, is_directory=False, unique_id=17)
+    for location, file_type, data in (
+        (1, 4, stream.embedded(1)),
+        (fixed, 5, b"recorded for good"),
+        (2, 5, b"to be changed"),
+    ):
+        image += hot.build_file_entry(
+            location=location,
+            version=version,
+            file_type=file_type,
+            icb_flags=0,
+            uid=0,
+            gid=0,
+            permissions=modes.permissions_from_mode(0o755)[0],
+            link_count=1,
+            size=len(data),
+            blocks_recorded=0,
+            atime_ns=BORN,
+            mtime_ns=BORN,
+            ctime_ns=BORN,
+            unique_id=location,
+            allocation=data,
+            allocation_type=3,
+        )
+    table = VatTable(array("I"), revision=0x0201, label="x", location=-1, blocks=array("I"))
+    vat = table.plan(
+        {0: 0, 1: 1, 2: ours},
+        Counts(2, 1, 20),
+        address=start + 4,
+        partition_start=start,
+        now=BORN,
+    )
+    burner = memory_burner("cd-r-80")
+    store = store_of(burner)
+    store.write(0, image + vat.data)
+    store.flush()
+    return burner
+
+
+def test_what_no_vat_can_move_stays_as_it_is(tmp_path: Path) -> None:
+    """An ICB outside the virtual partition: its number there is another's."""
+    burner = _with_a_fixed_file()
+    fs = mount(burner, tmp_path / "spool")
+    for change in (
+        lambda: fs.unlink("/fixed"),
+        lambda: fs.rename("/fixed", "/moved"),
+        lambda: fs.rename("/ours", "/fixed"),
+        lambda: fs.link("/fixed", "/again"),
+        lambda: fs.chmod("/fixed", 0o600),
+        lambda: fs.truncate("/fixed", 0),
+        lambda: fs.write(fs.open("/fixed", os.O_RDWR), b"x", 0),
+    ):
+        with pytest.raises(NotPermittedError):
+            change()
+    save(fs, "/ours", b"changed")
+    save(fs, "/new", b"new")
+    fs.shutdown()
+    fs = mount(burner, tmp_path / "spool")
+    assert _files(fs) == {"/fixed": b"recorded for good", "/ours": b"changed", "/new": b"new"}
+    fs.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("physical_reference", 1),
+        ("virtual_reference", 0),
+        ("partition_number", 7),
+        ("file_set_key", 1 << 32 | 5),
+        ("file_set_key", 0),
+        ("root_key", 1),
+    ],
+)
+def test_a_layout_that_a_new_session_could_not_repeat_is_only_read(field: str, value: int) -> None:
+    store = store_of(formatted())
+    volume = open_volume(store)
+    assert why_read_only(store, volume) is None
+    setattr(volume, field, value)
+    assert "cannot repeat" in (why_read_only(store, volume) or "")
 
 
 def test_two_entries_of_one_name_are_two_entries() -> None:
