@@ -218,13 +218,14 @@ def read_history(source: Source, physical: PhysicalPartition, last: Vat) -> Iter
     Ends where the chain does, or at a VAT that cannot be read. The chain leads
     backwards only, so it ends.
     """
-    vat = last
-    while True:
-        yield HistoryEntry(vat.location, vat.time, vat.files, vat.directories)
-        location = physical.start + vat.previous
-        if vat.previous == UNUSED_ENTRY or location >= vat.location:
-            return
+    # What a mount has written since it read the table is not in `last`.
+    location, above = last.location, last.location + 1
+    while location < above:
         try:
             vat = read_vat(source, physical, location, with_entries=False)
         except (DiscError, UnreadableBlockError):
             return
+        yield HistoryEntry(location, vat.time, vat.files, vat.directories)
+        if vat.previous == UNUSED_ENTRY:
+            return
+        location, above = physical.start + vat.previous, location
