@@ -264,6 +264,12 @@ def _changes(author: Author, noise: random.Random) -> None:
     author.patch("changed/holes", 1_000_000, b"after a hole")
     author.truncate("changed/holes", 2_000_000)
     author.commit()
+    # More extents than one ICB and one allocation extent hold together.
+    author.file("changed/fragments", noise.randbytes(520 * BLOCK + 77))
+    author.commit()
+    for number in range(1, 520, 2):
+        author.patch("changed/fragments", number * BLOCK, noise.randbytes(BLOCK))
+    author.commit()
 
 
 def _kinds(author: Author) -> None:
@@ -304,6 +310,13 @@ def later(author: Author) -> None:
     author.delete("names/plain.txt")
 
 
+def last(author: Author) -> None:
+    """A third session, on top of ``later``."""
+    author.file("later/newest", b"of the third session" * 1000)
+    author.patch("later/new", 3, b"changed in the third session")
+    author.delete("later/moved here")
+
+
 def many(author: Author) -> None:
     """10,000 files in one large directory and in many small ones. (No larger
     one: the kernel looks each name up from the directory's beginning.)"""
@@ -321,7 +334,7 @@ def many(author: Author) -> None:
 
 
 # Every combination that other programs are shown: content-revision-state.
-SESSIONS = {"small": [small], "sessions": [small, later], "many": [many]}
+SESSIONS = {"small": [small], "sessions": [small, later, last], "many": [many]}
 DISC_NAMES = [
     f"{content}-{revision}-{state}"
     for content in SESSIONS
