@@ -119,7 +119,7 @@ class FileSystem(MountedVolume):
         if not stat.S_IFMT(mode):
             mode |= stat.S_IFREG
         if stat.S_ISDIR(mode):
-            check_links(parent)
+            check_links(parent, path)
         if parent.state.mode & stat.S_ISGID:
             gid = parent.state.gid
             if stat.S_ISDIR(mode):
@@ -152,7 +152,7 @@ class FileSystem(MountedVolume):
             parent, name = self._place(new)
             if name in self._tree.directory(parent).entries:
                 raise EntryExistsError(name=new)
-            check_links(node)
+            check_links(node, existing)
             enter = records.Enter(
                 parent.key, node.key, space.new_unique_id(), self._now(), name.encode()
             )
@@ -228,7 +228,7 @@ class FileSystem(MountedVolume):
             if node.state.is_directory and f"{new}/".startswith(f"{old.rstrip('/')}/"):
                 raise InvalidOperationError(what=f"{old} cannot be moved into itself")
             if node.state.is_directory and source is not target:
-                check_links(target)
+                check_links(target, new)
             now = self._now()
             operations: list[records.Operation] = []
             if replaced is not None:

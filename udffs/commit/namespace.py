@@ -411,10 +411,11 @@ class Namespace(Tree):
         node.pinned = None
 
 
-def check_links(node: Node) -> None:
-    """Raises TooManyLinksError where UDF's 16-bit count is at its end."""
+def check_links(node: Node, path: str) -> None:
+    """Raises TooManyLinksError, which names ``path``, where UDF's 16-bit
+    count is at its end."""
     if node.state.links >= MAXIMUM_LINKS:
-        raise TooManyLinksError(name="")
+        raise TooManyLinksError(name=path)
 
 
 def check_size(size: int) -> None:
