@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
-from media.errors import AddressMovedError, PacketLostError
+from media.errors import AddressMovedError, PacketLostError, UnreadableBlockError
 from media.store import SequentialStore
 from udffs.commit import structures
 from udffs.commit.format import session_beginning
@@ -149,21 +149,24 @@ class SequentialCommitter:
         large = [job for job in prepared.files if is_large(job)]
         stream = Stream(store, self._geometry, large, journal.must_yield, self.progress)
         safe: dict[int, Placed] = {}
-        attempt = 0
+        attempt, turn = 0, stream.turn
         while True:
+            bodies: list[Body] = []  # in the packet that is open
             try:
                 address = stream.run()
                 groups, deferred = _without_deferred(prepared, stream)
                 journal.defer(deferred)
                 placed = dict(safe)
-                parts = in_turns(groups, stream.turn, safe)
+                parts = in_turns(groups, turn, safe)
                 for part in parts[:-1]:
-                    address = self._write_part(part, address, stream, placed)
+                    address = self._write_part(part, address, stream, placed, bodies)
                     if store.readers_waiting:
                         address = stream.packet_start = store.flush()
                         stream.sealed()
+                        bodies.clear()
                         safe.update((n, p) for n, p in placed.items() if not is_large(p.job))
                 body = plan_body(parts[-1], address, self._geometry, stream.written)
+                bodies.append(body)
                 placed.update((p.job.virtual, p) for p in body.placed)
                 changes = self._changes(placed, gone)
                 vat = self._vat_behind(stream.packet_start, body.end, changes, counts, now)
@@ -178,7 +181,11 @@ class SequentialCommitter:
                 self._count_failure(attempt, error)
                 # Some drives end every packet sooner than we do: what counts
                 # are failures in a row that brought nothing to the disc.
-                attempt = 0 if stream.failed(error) else attempt + 1
+                arrived = self._salvage(bodies, error, safe)
+                if stream.failed(error) or arrived:
+                    attempt = 0
+                else:
+                    attempt, turn = attempt + 1, max(1, turn // 2)
                 continue
             stream.sealed()
             if vat is not None:
@@ -188,13 +195,46 @@ class SequentialCommitter:
             return [placed[job.virtual] for group in groups for job in group], deferred
 
     def _write_part(
-        self, part: list[list[Job]], address: int, stream: Stream, placed: dict[int, Placed]
+        self,
+        part: list[list[Job]],
+        address: int,
+        stream: Stream,
+        placed: dict[int, Placed],
+        bodies: list[Body],
     ) -> int:
         """Write some of the jobs into the open packet; returns the address behind."""
         body = plan_body(part, address, self._geometry, stream.written)
+        bodies.append(body)
         self._write_pieces(body)
         placed.update((p.job.virtual, p) for p in body.placed)
         return body.end
+
+    def _salvage(
+        self,
+        bodies: list[Body],
+        error: AddressMovedError | PacketLostError,
+        safe: dict[int, Placed],
+    ) -> bool:
+        """Whether some of a packet that broke off did get to the disc: it is
+        read back, and what is there whole is ``safe``."""
+        arrived = False
+        for body in bodies if isinstance(error, AddressMovedError) else ():
+            if body.start == body.end or not self._reads_back(body):
+                break
+            safe.update((p.job.virtual, p) for p in body.placed if not is_large(p.job))
+            arrived = True
+        return arrived
+
+    def _reads_back(self, body: Body) -> bool:
+        if body.end > self._store.next_writable:
+            return False
+        try:
+            return all(
+                self._store.read(address, len(data) // BLOCK) == data
+                for address, data in buffers(body.pieces)
+            )
+        except UnreadableBlockError:
+            return False
 
     def _write_pieces(self, body: Body) -> None:
         for at, data in buffers(body.pieces):

@@ -290,6 +290,20 @@ def test_a_drive_that_ends_every_packet_early(tmp_path: Path) -> None:
     check(burner, spool, told)
 
 
+@pytest.mark.parametrize("blocks", [1500, 600, 100])
+def test_many_small_files_where_every_packet_ends_early(blocks: int, tmp_path: Path) -> None:
+    """What did get to the disc is not written again and again."""
+    burner = formatted()
+    burner.faults.end_packets_after = blocks
+    fs = mount(burner, tmp_path / "spool")
+    for number in range(1500):
+        save(fs, f"/{number}", bytes([number & 255]) * 3000)
+    seen = picture(fs)
+    fs.shutdown()
+    assert fs.status()["blocks_written"] < 2 * 3 * 1500
+    assert not difference(picture(mount(burner, tmp_path / "spool")), seen)
+
+
 def test_a_next_writable_address_that_lags_behind(tmp_path: Path) -> None:
     for number in range(1, 5):
         burner, spool = formatted(), tmp_path / str(number)
