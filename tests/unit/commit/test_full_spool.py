@@ -3,8 +3,11 @@ makes room, and the volume can be mounted again and saved."""
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
+import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,8 @@ from udffs.commit.spool import BALLAST_BYTES
 from udffs.errors import SpoolFullError
 from udffs.filesystem import FileSystem
 
-from .rig import MIB, content, formatted, kill, mount, save
+from .actor import Actor
+from .rig import MIB, Clock, content, difference, formatted, kill, mount, picture, save
 
 
 class Host:
@@ -106,3 +110,46 @@ def test_mounted_again_on_a_full_host(tmp_path: Path, monkeypatch: pytest.Monkey
     assert content(again, "/file") == b"x" * taken
     again.sync()
     again.shutdown()
+
+
+def test_a_spool_that_cannot_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that did not get into the journal whole must not hide the
+    ones behind it, and its operation must not have happened."""
+    burner, clock = formatted(), Clock()
+    actor = Actor(mount(burner, tmp_path / "spool", clock), clock, 4, largest=3000)
+    real_write, real_pwrite = os.write, os.pwrite
+    chance = random.Random(4)
+    failed = 0
+    for _ in range(150):
+        full = chance.random() < 0.3
+
+        def short(fd: int, data: bytes, full: bool = full) -> int:
+            if not full:
+                return real_write(fd, data)
+            real_write(fd, data[: len(data) // 2])
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "write", short)
+        before, handles = copy.deepcopy((actor.model, actor.handles)), len(actor.done)
+        try:
+            actor.step()
+        except (OSError, AssertionError):
+            # A step may be several operations; only those of one are compared.
+            failed += 1
+            model, actor.handles = before
+            actor.model = model
+            monkeypatch.setattr(os, "write", real_write)
+            left = kill(tmp_path / "spool")
+            again = mount(burner.branch(), left, clock)
+            assert again.read_only is None
+            seen = picture(again)
+            assert not difference(seen, picture(actor.fs)), "journal and tree differ"
+            shutil.rmtree(left)
+            if len(actor.done) - handles > 1 or difference(seen, model.picture()):
+                break
+    assert failed
+    monkeypatch.setattr(os, "write", real_write)
+    monkeypatch.setattr(os, "pwrite", real_pwrite)
+    seen = picture(actor.fs)
+    actor.fs.shutdown()
+    assert not difference(picture(mount(burner, tmp_path / "spool", clock)), seen)
