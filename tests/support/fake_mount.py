@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ ERRORS: dict[str, BaseException] = {
 }
 
 if __name__ == "__main__":
-    filesystem = fakes.FakeFileSystem()
+    filesystem = fakes.FakeFileSystem(uid=os.getuid(), gid=os.getgid())
     names, errors = sys.argv[3::2], sys.argv[4::2]
     filesystem.fail = {name: ERRORS[error] for name, error in zip(names, errors, strict=True)}
 
