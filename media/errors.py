@@ -156,11 +156,6 @@ class PacketLostError(DiscFault):
         super().__init__(message, next_writable=next_writable, **fields)
 
 
-class RepairNeededError(DiscFault):
-    """The last packet of the disc was cut off; its track has to be repaired
-    before anything is written."""
-
-
 class CalibrationError(DiscFault):
     """The drive cannot find the laser power for this disc; it can only be
     read from now on."""

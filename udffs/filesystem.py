@@ -35,8 +35,8 @@ from udffs.errors import (
 from udffs.mounted import DEFAULTS, Handle, Log, MountedVolume, MountOptions
 from udffs.ondisc import modes
 from udffs.volume import open_volume
+from udffs.volume.model import BLOCK
 
-BLOCK = 2048
 NAME_MAX = 254
 
 

@@ -6,9 +6,9 @@ import stat
 from typing import NamedTuple
 
 from udffs.commit.nodes import Node, State
-from udffs.commit.overlay import BLOCK
 from udffs.commit.prepare import ReadBlocks, read_content
 from udffs.ondisc import modes
+from udffs.volume.model import BLOCK
 
 SECTORS = BLOCK // 512  # st_blocks counts units of 512 bytes
 

@@ -12,11 +12,11 @@ from threading import Condition
 
 from udffs.commit.nodes import Node
 from udffs.commit.opening import Writing, free_blocks, load_stream, opening_cost
-from udffs.commit.plan import BLOCK
 from udffs.commit.prepare import Prepared, prepare
 from udffs.commit.sequential import Committed, Deferred
 from udffs.commit.snapshots import Outcome
 from udffs.commit.stream import DirectoryStream
+from udffs.volume.model import BLOCK
 
 SLICE = 256  # inodes settled under one hold of the lock
 

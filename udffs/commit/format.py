@@ -18,7 +18,6 @@ from udffs.errors import AlreadyFormattedError, InvalidOperationError, ReadOnlyE
 from udffs.ondisc import hot, modes
 from udffs.ondisc.text import encode_label
 
-BLOCK = 2048
 REVISIONS = (0x0150, 0x0201)
 RANDOM_DIGITS = 8
 TRIES = 3
@@ -132,7 +131,7 @@ def _root(volume: VolumeDescription, options: FormatOptions) -> bytes:
     return hot.build_file_entry(
         location=structures.VIRTUAL_ROOT,
         version=volume.version,
-        file_type=4,
+        file_type=modes.FileType.DIRECTORY,
         icb_flags=flags,
         uid=options.uid,
         gid=options.gid,
@@ -145,5 +144,5 @@ def _root(volume: VolumeDescription, options: FormatOptions) -> bytes:
         ctime_ns=volume.created,
         unique_id=0,
         allocation=content,
-        allocation_type=3,
+        allocation_type=hot.ALLOCATION_EMBEDDED,
     )

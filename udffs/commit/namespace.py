@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from udffs.commit import records
 from udffs.commit.nodes import Change, Directory, Entry, Node, State
-from udffs.commit.overlay import BLOCK, Overlay
+from udffs.commit.overlay import Overlay
 from udffs.commit.records import Operation
 from udffs.commit.reserve import Reserve
 from udffs.commit.spool import Segment, Spool
@@ -25,6 +25,7 @@ from udffs.commit.tree import Tree
 from udffs.commit.vat import Counts, VatTable
 from udffs.errors import FileTooLargeError, NoSpaceError, NotPermittedError, TooManyLinksError
 from udffs.ondisc import modes
+from udffs.volume.model import BLOCK
 
 MAXIMUM_LINKS = 0xFFFF
 SMALL_FILE = 1 << 20  # bytes; what is written beyond them is streamed

@@ -15,10 +15,11 @@ import stat
 from collections import deque
 from typing import NamedTuple
 
-from udffs.commit.overlay import BLOCK, Overlay
+from udffs.commit.overlay import Overlay
 from udffs.commit.spool import Segment
 from udffs.commit.stream import DirectoryStream
 from udffs.volume import Run
+from udffs.volume.model import BLOCK
 
 
 class State:

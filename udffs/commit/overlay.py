@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from udffs.commit.spool import Segment
-
-BLOCK = 2048
+from udffs.volume.model import BLOCK
 
 
 class Piece(NamedTuple):

@@ -17,18 +17,18 @@ from typing import NamedTuple
 
 from udffs.commit.nodes import State
 from udffs.commit.structures import allocation_extent
-from udffs.ondisc import hot, modes
+from udffs.ondisc import ecma167, hot, modes
 from udffs.volume import Run
+from udffs.volume.model import BLOCK
 
-BLOCK = 2048
-FILE_ENTRY = 176  # ECMA-167 4/14.9, without extended attributes and allocation
-LONG_AD = 16
-ADS_IN_BLOCK = (BLOCK - 24) // LONG_AD
-MAXIMUM_EXTENT = 0x3FFFF800  # bytes; ECMA-167 4/14.14.1.1, whole blocks
+LONG_AD = ecma167.LongAd.sizeof()
+ADS_IN_BLOCK = hot.MAX_EXTENT_DESCRIPTORS // LONG_AD
+MAXIMUM_EXTENT = ecma167.MAX_EXTENT_LENGTH // BLOCK * BLOCK  # bytes, whole blocks
 CHUNK = 512  # blocks handed to the drive at once
 
-RECORDED, HOLE, CONTINUATION = 0, 2, 3  # extent types, ECMA-167 4/14.14.1.1
-SHORT_ADS, LONG_ADS, IN_ICB = 0, 1, 3  # ICB tag flags, ECMA-167 4/14.6.8
+RECORDED = int(ecma167.ExtentType.RECORDED)
+HOLE = int(ecma167.ExtentType.NOT_ALLOCATED)
+CONTINUATION = int(ecma167.ExtentType.CONTINUATION)
 
 
 class Geometry(NamedTuple):
@@ -230,12 +230,12 @@ def plan_icb(job: Job, runs: tuple[Run, ...], address: int, geometry: Geometry) 
     state = job.state
     if job.embedded is not None:
         content = job.embedded
-        icb = _icb(job, geometry, content, IN_ICB, 0)
+        icb = _icb(job, geometry, content, hot.ALLOCATION_EMBEDDED, 0)
         return [Piece(address, 1, lambda _first, _count: icb)]
     ads, recorded = allocation_of(runs, job.size, geometry)
-    room = (BLOCK - FILE_ENTRY - len(state.attributes)) // LONG_AD
+    room = (hot.MAX_EMBEDDED - len(state.attributes)) // LONG_AD
     head, extents = _chain(ads, room, address, geometry)
-    icb = _icb(job, geometry, hot.pack_long_ads(head), LONG_ADS, recorded)
+    icb = _icb(job, geometry, hot.pack_long_ads(head), hot.ALLOCATION_LONG, recorded)
     blocks = [*extents, icb]
     return [
         Piece(address + index, 1, lambda _first, _count, block=block: block)  # type: ignore[misc]

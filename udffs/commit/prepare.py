@@ -12,11 +12,13 @@ from collections.abc import Callable
 
 from udffs.commit.namespace import Frozen
 from udffs.commit.nodes import Node, State, cut_runs
-from udffs.commit.overlay import BLOCK, Overlay
-from udffs.commit.plan import FILE_ENTRY, Job
+from udffs.commit.overlay import Overlay
+from udffs.commit.plan import Job
 from udffs.commit.stream import DirectoryStream
 from udffs.commit.streaming import in_chunks, is_large
+from udffs.ondisc import hot
 from udffs.volume import Run
+from udffs.volume.model import BLOCK
 
 ReadBlocks = Callable[[int, int], bytes]
 LoadStream = Callable[[Node], DirectoryStream]
@@ -57,7 +59,7 @@ def prepare(frozen: Frozen, read: ReadBlocks, load_stream: LoadStream) -> Prepar
 
 def embed_limit(state: State) -> int:
     """How many bytes fit into the inode's ICB."""
-    return BLOCK - FILE_ENTRY - len(state.attributes)
+    return hot.MAX_EMBEDDED - len(state.attributes)
 
 
 def read_below(state: State, offset: int, length: int, read: ReadBlocks) -> bytes:

@@ -15,8 +15,8 @@ from typing import Any
 
 from udffs.commit.cycle import CommitCycle
 from udffs.commit.namespace import Namespace
+from udffs.volume.model import BLOCK
 
-BLOCK = 2048
 BACKLOG_SECONDS = 30
 LEAST_BACKLOG = 64 << 20  # bytes
 

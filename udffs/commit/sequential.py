@@ -22,8 +22,8 @@ from udffs.commit.prepare import Prepared
 from udffs.commit.streaming import Stream, in_turns, is_large
 from udffs.commit.structures import SESSION_BLOCKS, VolumeDescription
 from udffs.commit.vat import UNUSED, Counts, VatPlan, VatTable
+from udffs.volume.model import BLOCK
 
-BLOCK = 2048
 TRIES = 5
 
 

@@ -14,8 +14,9 @@ from typing import NamedTuple
 from udffs.commit import records
 from udffs.commit.namespace import Frozen, Namespace
 from udffs.commit.nodes import Node, State, cut_runs
-from udffs.commit.overlay import BLOCK, Overlay, Piece, blocks_touched
+from udffs.commit.overlay import Overlay, Piece, blocks_touched
 from udffs.volume import Run
+from udffs.volume.model import BLOCK
 
 CARRIED_AT_ONCE = 1 << 20  # bytes moved under one hold of the lock
 

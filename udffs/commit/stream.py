@@ -12,16 +12,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from udffs.commit.overlay import BLOCK
 from udffs.ondisc import hot
-from udffs.ondisc.tags import relocate
+from udffs.ondisc.ecma167 import FID_DELETED, FID_DIRECTORY, FID_PARENT
+from udffs.ondisc.tags import TAG_SIZE, relocate
 from udffs.ondisc.text import decode_name, encode_name
 from udffs.volume import unique_name
-
-CHARACTERISTIC_DIRECTORY = 0x02
-CHARACTERISTIC_DELETED = 0x04
-CHARACTERISTIC_PARENT = 0x08
-TAG_SIZE = 16
+from udffs.volume.model import BLOCK
 
 
 class Fid:
@@ -70,9 +66,9 @@ class DirectoryStream:
         for fid in hot.iter_fids(data):
             stream._offsets.append(fid.offset)
             key = fid.icb_partition << 32 | fid.icb_block
-            if fid.characteristics & CHARACTERISTIC_PARENT:
+            if fid.characteristics & FID_PARENT:
                 stream._parent = (key, fid.unique_id)
-            elif fid.characteristics & CHARACTERISTIC_DELETED:
+            elif fid.characteristics & FID_DELETED:
                 stream._set_free(fid.offset, fid.length)
             else:
                 name = unique_name(decode_name(fid.name), seen)
@@ -97,7 +93,7 @@ class DirectoryStream:
         """Let ``name`` name the ICB ``key``."""
         if name in self._fids:
             self.leave(name)
-        characteristics = CHARACTERISTIC_DIRECTORY if is_directory else 0
+        characteristics = FID_DIRECTORY if is_directory else 0
         self._meta[name] = (key, characteristics, unique_id, encode_name(name))
         fid = self._build(name)
         places = self._free.get(len(fid))
@@ -121,7 +117,7 @@ class DirectoryStream:
         deleted = hot.build_fid(
             location=0,
             version=self._version,
-            characteristics=characteristics | CHARACTERISTIC_DELETED,
+            characteristics=characteristics | FID_DELETED,
             icb=(0, 0, 0),  # ECMA-167 4/14.4.5
             unique_id=0,
             name=raw,
@@ -213,7 +209,7 @@ class DirectoryStream:
         fid = hot.build_fid(
             location=0,
             version=self._version,
-            characteristics=CHARACTERISTIC_DIRECTORY | CHARACTERISTIC_PARENT,
+            characteristics=FID_DIRECTORY | FID_PARENT,
             icb=(BLOCK, key & 0xFFFFFFFF, key >> 32),
             unique_id=unique_id,
             name=b"",

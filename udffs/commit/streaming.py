@@ -11,8 +11,9 @@ from collections.abc import Callable, Container, Sequence
 
 from media.errors import AddressMovedError, PacketLostError, UnreadableBlockError
 from media.store import SequentialStore
-from udffs.commit.plan import BLOCK, CHUNK, Geometry, Job
+from udffs.commit.plan import CHUNK, Geometry, Job
 from udffs.volume import Run
+from udffs.volume.model import BLOCK
 
 LARGE = 1024  # blocks of changed data from which on a file is streamed
 TURN_SECONDS = 1.0  # of the drive's time that streaming gets before it yields

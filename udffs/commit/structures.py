@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from udffs.ondisc import ecma167, osta, tags, text, times
+from udffs.volume.model import BLOCK
 
-BLOCK = 2048
 VRS_AT = 16
 MAIN_SEQUENCE_AT = 32
 RESERVE_SEQUENCE_AT = 48
@@ -245,23 +245,3 @@ def allocation_extent(*, location: int, version: int, allocation: bytes) -> byte
         version=version,
     )
     return (sealed + allocation).ljust(BLOCK, b"\0")
-
-
-def vat_header(*, label: str, previous: int, files: int, directories: int, revision: int) -> bytes:
-    """What comes before the entries of a VAT from UDF 2.00 on, 152 bytes."""
-    return osta.Vat200Header.build(
-        {
-            "logical_volume_identifier": text.encode_dstring(label, 128, truncate=True),
-            "previous_vat_icb_location": previous,
-            "number_of_files": files,
-            "number_of_directories": directories,
-            "minimum_udf_read_revision": revision,
-            "minimum_udf_write_revision": revision,
-            "maximum_udf_write_revision": revision,
-        }
-    )
-
-
-def vat_tail(*, previous: int) -> bytes:
-    """What comes behind the entries of a VAT of UDF 1.50, 36 bytes."""
-    return osta.Vat150Tail.build({"previous_vat_icb_location": previous})

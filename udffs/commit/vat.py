@@ -16,18 +16,18 @@ from array import array
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from udffs.commit.structures import allocation_extent, vat_header, vat_tail
-from udffs.ondisc import hot
+from udffs.commit.structures import allocation_extent
+from udffs.ondisc import ecma167, hot, osta
+from udffs.ondisc.modes import FileType
 from udffs.volume import Run
+from udffs.volume.model import BLOCK
 
-BLOCK = 2048
-UNUSED = 0xFFFFFFFF
+UNUSED = osta.UNUSED_ENTRY
 WORD = 4
-SHORT_AD = 8
-FILE_ENTRY = 176
-ADS_IN_ICB = (BLOCK - FILE_ENTRY) // SHORT_AD
-ADS_IN_BLOCK = (BLOCK - 24) // SHORT_AD  # an allocation extent descriptor's
-EMBED_LIMIT = BLOCK - FILE_ENTRY
+SHORT_AD = ecma167.ShortAd.sizeof()
+VAT_HEADER = osta.Vat200Header.sizeof()
+ADS_IN_ICB = hot.MAX_EMBEDDED // SHORT_AD
+ADS_IN_BLOCK = hot.MAX_EXTENT_DESCRIPTORS // SHORT_AD
 
 
 class Counts(NamedTuple):
@@ -133,7 +133,7 @@ class VatTable:
         entries = self.changed(changes)
         content = self._content(entries, counts, partition_start)
         size = content.size
-        if size <= EMBED_LIMIT:
+        if size <= hot.MAX_EMBEDDED:
             return self._plan_embedded(
                 entries, content.part(0, size), counts, address, partition_start, now
             )
@@ -159,7 +159,9 @@ class VatTable:
             extents, at, extra, partition_start, self._descriptor_version
         )
         icb_at = at + extra
-        icbs = self._icbs(icb_at, ads, 0, size, number_of_blocks, counts, partition_start, now)
+        icbs = self._icbs(
+            icb_at, ads, hot.ALLOCATION_SHORT, size, number_of_blocks, counts, partition_start, now
+        )
         return VatPlan(
             address,
             b"".join([*blocks, *allocation_blocks, *icbs]),
@@ -178,7 +180,9 @@ class VatTable:
         partition_start: int,
         now: int,
     ) -> VatPlan:
-        icbs = self._icbs(address, content, 3, len(content), 0, counts, partition_start, now)
+        icbs = self._icbs(
+            address, content, hot.ALLOCATION_EMBEDDED, len(content), 0, counts, partition_start, now
+        )
         return VatPlan(address, b"".join(icbs), entries, array("I"), address + 1, 0)
 
     def adopt(self, plan: VatPlan) -> None:
@@ -207,9 +211,10 @@ class VatTable:
     def _content(self, entries: array[int], counts: Counts, partition_start: int) -> _Content:
         previous = self.location - partition_start if self.location >= 0 else UNUSED
         if self.revision < 0x0200:
-            return _Content(b"", entries, vat_tail(previous=previous))
-        header = vat_header(
+            return _Content(b"", entries, osta.build_vat_tail(previous=previous))
+        header = osta.build_vat_header(
             label=self.label,
+            truncate=True,
             previous=previous,
             files=counts.files,
             directories=counts.directories,
@@ -255,7 +260,7 @@ class VatTable:
             hot.build_file_entry(
                 location=where - partition_start,
                 version=self._descriptor_version,
-                file_type=0 if self.revision < 0x0200 else 248,
+                file_type=FileType.VAT_150 if self.revision < 0x0200 else FileType.VAT_200,
                 icb_flags=0,
                 uid=UNUSED,
                 gid=UNUSED,
@@ -273,9 +278,6 @@ class VatTable:
             )
             for where in (address, address + 1)
         ]
-
-
-VAT_HEADER = 152
 
 
 class VatPlan(NamedTuple):

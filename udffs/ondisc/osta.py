@@ -218,14 +218,20 @@ def build_vat_tail(*, previous: int) -> bytes:
 
 
 def build_vat_header(
-    *, label: str, previous: int, files: int, directories: int, revision: int
+    *,
+    label: str,
+    previous: int,
+    files: int,
+    directories: int,
+    revision: int,
+    truncate: bool = False,
 ) -> bytes:
     """What stands before the entries of a VAT of UDF 2.00 and later: 152 bytes,
-    no implementation use. Raises LabelError."""
+    no implementation use. Raises LabelError, unless the label may be cut."""
     return bytes(
         Vat200Header.build(
             {
-                "logical_volume_identifier": encode_dstring(label, LABEL_SIZE),
+                "logical_volume_identifier": encode_dstring(label, LABEL_SIZE, truncate=truncate),
                 "previous_vat_icb_location": previous,
                 "number_of_files": files,
                 "number_of_directories": directories,

@@ -6,7 +6,9 @@ from array import array
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-BLOCK = 2048
+from udffs.ondisc.basic import BLOCK_SIZE
+
+BLOCK = BLOCK_SIZE
 """Bytes of a block."""
 
 HOLE = -1
