@@ -1,0 +1,1 @@
+"""Writing on discs that can be rewritten: CD-RW in fixed packets, Mt. Rainier."""
