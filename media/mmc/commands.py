@@ -113,7 +113,11 @@ ModeSense10 = _command(
 
 # -- block devices: SBC-3, and MMC-6 where it differs --------------------------
 
-#: MMC-6 6.4
+# Format codes of FORMAT UNIT: a format descriptor of MMC-3 on (``replies.FormatList``);
+# the one of SFF 8020i for CD-RW (``replies.LegacyFormatDescriptor``)
+FORMAT_BY_TYPE, FORMAT_CD_RW = 1, 7
+
+#: MMC-6 6.4; ``format_data`` is always 1, a parameter list follows.
 FormatUnit = _command(
     "FORMAT UNIT",
     0x04,
@@ -324,8 +328,10 @@ RepairTrack = _command(
     reserved(24),
 )
 
-#: MMC-6 6.3. ``close_function``: 0 stop a background format, 1 track, 2 session;
-#: 5 and 6 finalize DVD+R and BD.
+# Close functions, MMC-6 table 259. CLOSE_SESSION stops a background format too.
+STOP_BACKGROUND_FORMAT, CLOSE_TRACK, CLOSE_SESSION = 0, 1, 2
+
+#: MMC-6 6.3; functions 5 and 6 finalize DVD+R and BD.
 CloseTrackSession = _command(
     "CLOSE TRACK/SESSION",
     0x5B,
@@ -348,7 +354,11 @@ ReadBufferCapacity = _command(
     field("allocation_length", 16),
 )
 
-#: MMC-6 6.2. ``blanking_type``: 0 whole disc, 1 minimal.
+# Blanking types, MMC-6 table 254: the whole disc; program memory area, lead-in and
+# pre-gap of the first track
+BLANK_DISC, BLANK_MINIMAL = 0, 1
+
+#: MMC-6 6.2; the start address or track number counts for other blanking types only.
 Blank = _command(
     "BLANK",
     0xA1,

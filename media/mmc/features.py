@@ -138,6 +138,46 @@ CdReadData = c.BitStruct(
     reserved(24),
 )
 
+#: MMC-6 5.3.10: a disc on which any block may be written at any time;
+#: ``logical_block_size`` in bytes, ``blocking`` in blocks
+RandomWritableData = c.BitStruct(
+    field("last_logical_block_address", 32),
+    field("logical_block_size", 32),
+    field("blocking", 16),
+    reserved(7),
+    field("page_present", 1),
+    reserved(8),
+)
+
+#: MMC-6 5.3.13. The bits above the BD-R one are about BD and defects: ``cert``
+#: and ``qcert`` tell of certification (full, quick).
+FormattableData = c.BitStruct(
+    reserved(4),
+    field("renosa", 1),
+    field("expand", 1),
+    field("qcert", 1),
+    field("cert", 1),
+    reserved(24),
+    reserved(7),
+    field("rrm", 1),
+    reserved(24),
+)
+
+#: MMC-6 5.3.14; ``ssa``: spare space can be made larger.
+DefectManagementData = c.BitStruct(field("ssa", 1), reserved(31))
+
+#: MMC-6 5.3.16: CD-RW in fixed packets: a whole packet at a time. No data.
+RestrictedOverwriteData = c.BitStruct()
+
+#: MMC-6 5.3.18. Reading CD-MRW goes without saying; ``write``: CD-MRW is written too.
+MrwData = c.BitStruct(
+    reserved(5),
+    field("dvd_plus_write", 1),
+    field("dvd_plus_read", 1),
+    field("write", 1),
+    reserved(24),
+)
+
 #: MMC-6 5.3.11; as many link sizes (1 byte each, in blocks) as said follow,
 #: filled up to a multiple of four bytes. On CD-R there is one: 7.
 IncrementalStreamingWritableData = c.BitStruct(

@@ -12,6 +12,9 @@ CURRENT_VALUES, CHANGEABLE_VALUES, DEFAULT_VALUES, SAVED_VALUES = 0, 1, 2, 3
 # Pages
 ERROR_RECOVERY = 0x01
 WRITE_PARAMETERS = 0x05
+MRW = 0x2C
+#: Where the first Mt. Rainier drives had page 2Ch
+EARLY_MRW = 0x03
 CAPABILITIES = 0x2A
 ALL_PAGES = 0x3F
 
@@ -102,6 +105,22 @@ ErrorRecovery = c.BitStruct(
     field("write_retry_count", 8),
     reserved(8),
     field("recovery_time_limit", 16),
+)
+
+# The addresses of a Mt. Rainier disc that are in use: those of the defect managed
+# area, or of the general application area (in which other drives look for a program)
+DEFECT_MANAGED_AREA, GENERAL_APPLICATION_AREA = 0, 1
+
+#: MMC-6 7.6, 8 bytes. Page 03h of older drives is the same but for its code.
+MrwPage = c.BitStruct(
+    field("parameters_savable", 1),
+    reserved(1),
+    field("page_code", 6, MRW),
+    field("page_length", 8, 6),
+    reserved(8),
+    reserved(7),
+    field("lba_space", 1),
+    reserved(32),
 )
 
 #: MMC-3 6.3.11 (MMC-6 annex), 32 bytes; as many descriptors of write speeds follow

@@ -211,16 +211,76 @@ Capacity = c.BitStruct(
     field("block_length_in_bytes", 32, 2048),
 )
 
-#: MMC-6 6.23.3: the list's length in bytes, and its first entry; formattable
-#: descriptors of the same shape follow. ``descriptor_type``: 1 unformatted, 2
-#: formatted, 3 no medium; in those that follow, type << 2.
+# Descriptor types of the current/maximum capacity, MMC-6 table 458
+UNFORMATTED, FORMATTED, NO_MEDIUM = 1, 2, 3
+
+# Format types, MMC-6 table 460: the whole medium (CD-RW: in fixed packets too, with
+# the packet length that the drive likes); CD-RW in fixed packets of the length in
+# the parameter; Mt. Rainier
+FORMAT_FULL, FORMAT_CD_RW, FORMAT_MRW = 0x00, 0x10, 0x24
+
+#: MMC-6 6.23.3: the bytes of what follows: the current or maximum capacity, then
+#: one descriptor for each format that the drive can make.
 CapacityListHeader = c.BitStruct(reserved(24), field("capacity_list_length", 8))
+
+#: MMC-6 6.23.3.2 and .3. The first one's ``descriptor_type`` is one of the above,
+#: and its parameter the bytes of a block; those that follow have a ``format_type``
+#: and the parameter that FORMAT UNIT wants with it (10h: blocks of a packet).
 CapacityDescriptor = c.BitStruct(
     field("number_of_blocks", 32),
     field("format_type", 6),
     field("descriptor_type", 2),
     field("type_dependent_parameter", 24),
 )
+
+#: The whole reply
+CapacityList = c.Struct(
+    "header" / CapacityListHeader,
+    "descriptors"
+    / c.Array(
+        c.this.header.capacity_list_length // CapacityDescriptor.sizeof(), CapacityDescriptor
+    ),
+)
+
+#: MMC-6 6.4.3.2: what FORMAT UNIT is sent begins with this. Without
+#: ``format_options_valid`` the options ``disable_primary`` to ``try_out`` are 0.
+FormatListHeader = c.BitStruct(
+    reserved(8),
+    field("format_options_valid", 1),
+    field("disable_primary", 1),
+    field("disable_certification", 1),
+    field("stop_format", 1),
+    field("initialization_pattern", 1),
+    field("try_out", 1),
+    field("immed", 1),
+    field("vendor_specific", 1),
+    field("format_descriptor_length", 16, 8),
+)
+
+#: MMC-6 6.4.3.3, one descriptor behind the header; ``number_of_blocks`` FFFFFFFFh:
+#: as many as there are (Mt. Rainier).
+FormatDescriptor = c.BitStruct(
+    field("number_of_blocks", 32),
+    field("format_type", 6),
+    field("format_subtype", 2),
+    field("type_dependent_parameter", 24),
+)
+
+#: MMC-6 6.4.4.9: bits of the parameter of format type 24h: go on with a format that
+#: was suspended; no certification
+MRW_RESTART, MRW_QUICK_START = 1, 2
+
+#: SFF 8020i 9.8.2 (MMC-1 5.1.4), the descriptor for format code 7: the last
+#: (``session``) is to be made, or ``grow``n, to so many blocks (0: all)
+LegacyFormatDescriptor = c.BitStruct(
+    field("session", 1),
+    field("grow", 1),
+    reserved(30),
+    field("format_size", 32),
+)
+
+# Background format status of DiscInformation, MMC-6 table 376
+BACKGROUND_NONE, BACKGROUND_SUSPENDED, BACKGROUND_RUNNING, BACKGROUND_DONE = 0, 1, 2, 3
 
 #: Classes of GET EVENT STATUS NOTIFICATION, and the bits that ask for them
 MEDIA_CLASS = 4
