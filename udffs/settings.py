@@ -10,6 +10,7 @@ may stand at the top, for all drives, and in a table of one drive::
     speed = 16                     # as many times 150 kB/s; 0 = as fast as it goes
     eject_after = false            # eject when unmounting
     load_before = false            # pull the tray in before mounting
+    verify = false                 # read back what was written (rewritable discs)
     transport = "auto"             # auto | sg | sr | spti | virtual
     spool = "~/.local/state/udffs/spool"
     spool_size = "1 GiB"           # 0: what the drive writes in 30 seconds
@@ -55,6 +56,7 @@ class DriveSettings:
     speed: int = 0
     eject_after: bool = False
     load_before: bool = False
+    verify: bool = False
     transport: str = "auto"
     spool_size: int = 0
     stash_size: int = 1 << 30
@@ -214,6 +216,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "speed": _whole,
     "eject_after": _boolean,
     "load_before": _boolean,
+    "verify": _boolean,
     "transport": _choice(TRANSPORTS),
     "spool_size": parse_size,
     "stash_size": parse_size,

@@ -10,24 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from udffs.cli.output import Output, reports
+from udffs.cli.volume_options import REVISIONS, volume_options
 
 if TYPE_CHECKING:
     from media.store import SequentialStore
 
-REVISIONS = {"1.50": 0x0150, "2.01": 0x0201}
-
 
 @click.command(name="format")
 @click.argument("drive")
-@click.option("--label", help="Name of the volume.  [default: the date]")
-@click.option(
-    "--udf",
-    "revision",
-    type=click.Choice(list(REVISIONS)),
-    default="2.01",
-    show_default=True,
-    help="Revision of the standard; 1.50 for older systems.",
-)
+@volume_options
 @click.option("--force", is_flag=True, help="Also if there is a volume on the disc already.")
 @reports
 def command(out: Output, drive: str, label: str | None, revision: str, force: bool) -> None:

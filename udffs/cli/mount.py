@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from udffs.cli.format import REVISIONS
 from udffs.cli.output import Output, reports
+from udffs.cli.volume_options import REVISIONS, volume_options
 
 if TYPE_CHECKING:
     from udffs.cli.mount_options import MountOptions
@@ -21,15 +21,7 @@ if TYPE_CHECKING:
 @click.argument("where", required=False)
 @click.option("-f", "--foreground", is_flag=True, help="Stay, until it is unmounted.")
 @click.option("--format", "format_blank", is_flag=True, help="Format the disc if it is blank.")
-@click.option("--label", help="Name of the volume for --format.  [default: the date]")
-@click.option(
-    "--udf",
-    "revision",
-    type=click.Choice(list(REVISIONS)),
-    default="2.01",
-    show_default=True,
-    help="Revision of the standard for --format.",
-)
+@volume_options
 @click.option("--load", is_flag=True, help="Pull the tray in first.")
 @click.option(
     "--at", type=click.IntRange(min=0), metavar="N", help="The state at block N, read-only."
@@ -97,5 +89,6 @@ def build_request(
         format=blank if asked.format else None,
         load=asked.load,
         speed=asked.speed,
+        verify=asked.verify,
         options=asked.fuse,
     )

@@ -23,13 +23,15 @@ _FOR_FUSE = re.compile(
 @dataclass(slots=True)
 class MountOptions:
     """What the options ask for. ``read_only`` is None where they do not say;
-    ``at`` is the block of an old state, ``speed`` counts single speeds."""
+    ``at`` is the block of an old state, ``speed`` counts single speeds;
+    ``verify`` None: as the settings say."""
 
     read_only: bool | None = None
     at: int | None = None
     speed: int | None = None
     load: bool = False
     format: bool = False
+    verify: bool | None = None
     label: str | None = None
     fuse: dict[str, str | bool] = field(default_factory=dict)
 
@@ -53,6 +55,8 @@ def _apply(options: MountOptions, word: str) -> bool:
         options.read_only = word == "ro"
     elif word in ("load", "format"):
         setattr(options, word, True)
+    elif word in ("verify", "noverify"):
+        options.verify = word == "verify"
     elif name in ("at", "speed") and value:
         setattr(options, name, _number(name, value))
     elif name == "label" and value:

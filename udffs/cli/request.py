@@ -15,7 +15,7 @@ from udffs.control import Entry
 class Request:
     """What to mount, where and how. ``read_only`` None: as the disc allows;
     False: only if it can be written to. ``at``: block of the VAT's ICB of an
-    old state."""
+    old state; ``verify`` None: as the settings say."""
 
     drive: str
     where: str | None = None
@@ -24,6 +24,7 @@ class Request:
     format: dict[str, Any] | None = None
     load: bool = False
     speed: int | None = None
+    verify: bool | None = None
     options: dict[str, str | bool] = field(default_factory=dict)
     log: str = ""
 
