@@ -20,8 +20,8 @@ from media.store import BlockStore, SequentialStore
 from udffs.commit import records
 from udffs.commit.attributes import Attributes, attributes_of, inode_number
 from udffs.commit.namespace import SMALL_FILE, check_links, check_size
-from udffs.commit.nodes import Node, State
-from udffs.commit.opening import Writing, why_read_only
+from udffs.commit.nodes import Node, State, same_runs
+from udffs.commit.opening import open_writing, why_read_only
 from udffs.commit.prepare import read_content
 from udffs.errors import (
     DirectoryNotEmptyError,
@@ -69,6 +69,7 @@ class FileSystem(MountedVolume):
             return [
                 (name, inode_number(e.key), stat.S_IFDIR if e.is_directory else 0)
                 for name, e in entries.items()
+                if e.key not in self._own_keys
             ]
 
         return self._locked(read)
@@ -134,7 +135,7 @@ class FileSystem(MountedVolume):
         try:
             space.transact(operations)
         except BaseException:
-            space.vat.release(key & 0xFFFFFFFF)
+            space.numbers.release(key & 0xFFFFFFFF)
             raise
         return space.node(key)
 
@@ -336,12 +337,20 @@ class FileSystem(MountedVolume):
 
     def read(self, handle: int, size: int, offset: int) -> bytes:
         """Up to ``size`` bytes from ``offset`` on."""
+        while True:
+            data, still_there = self._read(handle, size, offset)
+            if still_there:
+                return data
+
+    def _read(self, handle: int, size: int, offset: int) -> tuple[bytes, bool]:
+        """Read without the lock; and whether the blocks were the file's all
+        the time, for a commit may have given them to another one meanwhile."""
         with self._lock:
             node = self._handle(handle).node
             state = node.state
             size = min(size, state.size - offset)
             if size <= 0:
-                return b""
+                return b"", True
             # Outside the lock the state goes on changing, through programs and
             # through commits; what it is now is read from a picture of it.
             picture = state.part(offset, offset + size)
@@ -349,12 +358,13 @@ class FileSystem(MountedVolume):
             for segment in segments:
                 segment.readers += 1
         try:
-            return read_content(picture, offset, size, self._store.read)
+            data = read_content(picture, offset, size, self._store.read)
         finally:
             if segments:
                 with self._lock:
                     for segment in segments:
                         segment.readers -= 1
+        return data, not self._reuses_blocks or same_runs(node.state, picture)
 
     def write(self, handle: int, data: bytes, offset: int) -> int:
         """Write at ``offset`` (with O_APPEND at the end); returns the length."""
@@ -460,7 +470,7 @@ def open_file_system(
         file_system.notice_spool(spool)
         return file_system
     assert isinstance(store, SequentialStore)
-    writing = Writing(store, volume, spool, log)
+    writing = open_writing(store, volume, spool, log)
     file_system = FileSystem(
         volume, writing, None, log=log, clock=clock, timer=timer, options=options
     )

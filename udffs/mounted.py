@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from udffs.commit.cycle import CommitCycle
+from udffs.commit.loading import load_directory, load_node
 from udffs.commit.nodes import Directory, Entry, Node
-from udffs.commit.opening import Writing, load_directory, load_node
 from udffs.commit.scheduler import CommitOptions, Scheduler
 from udffs.commit.spool import unsaved
 from udffs.commit.tree import Missing, Tree
+from udffs.commit.writing import Writing
 from udffs.errors import (
     BadHandleError,
     InvalidOperationError,
@@ -96,6 +97,8 @@ class MountedVolume:
         self._handles: dict[int, Handle] = {}
         self._next_handle = 1
         self._writing = writing
+        self._reuses_blocks = writing is not None and writing.reuses_blocks
+        self._own_keys: Collection[int] = () if writing is None else writing.own_keys
         self._tree: Tree = Tree(volume.root_key) if writing is None else writing.namespace
         self._aliases: dict[str, Node] = {}
         self._closed = False
@@ -107,7 +110,7 @@ class MountedVolume:
                 cycle,
                 self._lock,
                 options.commit,
-                blocks_per_second=writing.store.blocks_per_second,
+                blocks_per_second=writing.blocks_per_second,
                 timer=timer,
                 log=log,
             )
@@ -137,6 +140,7 @@ class MountedVolume:
         safe = False
         try:
             self._scheduler.stop()
+            self._scheduler.finish()
             safe = True
         finally:
             self._writing.spool.close(discard=safe)
@@ -145,6 +149,10 @@ class MountedVolume:
         """Commit, write the final VAT and close the session; with ``final``
         nothing can be added ever after. The volume is read-only then."""
         scheduler = self._require_writing()
+        if self._writing is not None and not self._writing.closable:
+            raise InvalidOperationError(
+                what="a rewritable disc has nothing to close; it is complete when it is unmounted"
+            )
         with self._lock:  # whoever comes later is refused; it would cost a new session
             self.read_only = "the disc is being closed"
         try:
@@ -235,6 +243,8 @@ class MountedVolume:
             if missing.names:
                 directory = load_directory(self.volume, missing.key)
                 with self._lock:
+                    if self._where(missing.key) != before:
+                        continue
                     node = self._tree.nodes.get(missing.key)
                     if node is not None and node.directory is None:
                         node.directory = directory
@@ -246,12 +256,8 @@ class MountedVolume:
                     return
 
     def _where(self, key: int) -> int:
-        """Where an ICB is on the disc, to see whether it moved meanwhile."""
-        vat = self.volume.vat
-        number = key & 0xFFFFFFFF
-        if vat is None or key >> 32 != self.volume.virtual_reference:
-            return number
-        return vat.entries[number] if number < len(vat.entries) else -1
+        """Tells whether an ICB was written again while it was being read."""
+        return 0 if self._writing is None else self._writing.where(key)
 
     # -- paths -----------------------------------------------------------------
 

@@ -119,7 +119,7 @@ def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
 def _room(store: BlockStore, volume: Volume) -> dict[str, Any]:
     """Free and reserved blocks, as a mount of the disc would show them."""
     from media.store import SequentialStore
-    from udffs.commit.opening import reserve_of
+    from udffs.commit.write_once import reserve_of
 
     if volume.vat is None or not isinstance(store, SequentialStore) or not store.appendable:
         return {"free": 0, "reserved": 0}

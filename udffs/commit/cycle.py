@@ -11,11 +11,10 @@ from collections.abc import Callable
 from threading import Condition
 
 from udffs.commit.nodes import Node
-from udffs.commit.opening import Writing, free_blocks, load_stream, opening_cost
 from udffs.commit.prepare import Prepared, prepare
 from udffs.commit.sequential import Committed, Deferred
 from udffs.commit.snapshots import Outcome
-from udffs.commit.stream import DirectoryStream
+from udffs.commit.writing import Writing
 from udffs.volume.model import BLOCK
 
 SLICE = 256  # inodes settled under one hold of the lock
@@ -41,7 +40,7 @@ class CommitCycle:
             if not writing.namespace.changed:
                 return set()
             frozen = writing.namespace.freeze()
-        prepared = prepare(frozen, writing.store.read, self._load_stream)
+        prepared = prepare(frozen, writing.store.read, writing.load_stream)
         committed = writing.committer.commit(
             prepared,
             {key & 0xFFFFFFFF for key in frozen.gone},
@@ -62,7 +61,7 @@ class CommitCycle:
         with self._lock:
             counts = writing.namespace.counts()
             epoch = writing.namespace.epoch
-        writing.committer.close(
+        location = writing.close(
             counts,
             now=self._clock(),
             final=final,
@@ -70,12 +69,14 @@ class CommitCycle:
             progress=progress,
         )
         with self._lock:
-            writing.spool.committed(epoch - 1, writing.table.location)
-            self._update_room()
+            writing.spool.committed(epoch - 1, location)
+            writing.update_room()
 
-    def _load_stream(self, node: Node) -> DirectoryStream:
-        version = self._writing.description.version
-        return load_stream(self._writing.volume, node.key, version)
+    def finish(self) -> None:
+        """Leave the disc as other systems expect it. Nothing must be uncommitted."""
+        with self._lock:
+            counts = self._writing.namespace.counts()
+        self._writing.finish(counts, self._clock())
 
     def _settle(self, prepared: Prepared, committed: Committed) -> None:
         outcomes: list[Outcome] = []
@@ -91,23 +92,10 @@ class CommitCycle:
 
     def _finish(self, location: int, gone: set[int]) -> None:
         with self._lock:
-            namespace = self._writing.namespace
-            # A file without a name keeps its number while it is open.
-            held = (key & 0xFFFFFFFF for key in namespace.orphans)
-            self._writing.table.settled((key & 0xFFFFFFFF for key in gone), held)
-            namespace.thawed(location)
-            if self._writing.volume.vat is not None:
-                self._writing.volume.vat.location = location
-            self._update_room()
+            self._writing.committed(location, {key & 0xFFFFFFFF for key in gone})
+            self._writing.namespace.thawed(location)
+            self._writing.update_room()
             self._lock.notify_all()
-
-    def _update_room(self) -> None:
-        writing = self._writing
-        writing.reserve.settle(
-            free=free_blocks(writing.store, writing.volume),
-            vat_entries=writing.table.allocated,
-            opening=opening_cost(writing.store),
-        )
 
 
 class _Journal:

@@ -11,18 +11,18 @@ from __future__ import annotations
 import os
 import stat
 import zlib
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Container, Sequence
+from typing import NamedTuple, Protocol
 
 from udffs.commit import records
 from udffs.commit.nodes import Change, Directory, Entry, Node, State
 from udffs.commit.overlay import Overlay
 from udffs.commit.records import Operation
-from udffs.commit.reserve import Reserve
+from udffs.commit.reserve import Room
 from udffs.commit.spool import Segment, Spool
 from udffs.commit.stream import DirectoryStream
 from udffs.commit.tree import Tree
-from udffs.commit.vat import Counts, VatTable
+from udffs.commit.vat import Counts
 from udffs.errors import FileTooLargeError, NoSpaceError, NotPermittedError, TooManyLinksError
 from udffs.ondisc import modes
 from udffs.volume.model import BLOCK
@@ -33,6 +33,27 @@ NAME_COST = 2  # blocks of a directory that one name may touch
 ADS_IN_ICB = 100
 HOLE_PER_BLOCK = 100 << 30  # bytes of a hole that one block of descriptors maps
 MAXIMUM_SIZE = 1 << 40  # bytes; keeps the descriptors of a hole within bounds
+
+
+class Numbers(Protocol):
+    """The logical block numbers of ICBs: which are in use, which come next."""
+
+    @property
+    def allocated(self) -> int:
+        """How many there are with all that was allocated; what a VAT grows by."""
+        ...
+
+    def allocate(self) -> int:
+        """A number that nothing uses. Raises NoSpaceError."""
+        ...
+
+    def take(self, number: int) -> None:
+        """``number`` is in use, whatever the disc says."""
+        ...
+
+    def release(self, number: int) -> None:
+        """No program uses ``number`` any more."""
+        ...
 
 
 class Frozen(NamedTuple):
@@ -51,16 +72,25 @@ class Namespace(Tree):
         self,
         *,
         root_key: int,
-        virtual_reference: int,
-        vat: VatTable,
+        reference: int,
+        numbers: Numbers,
         counts: Counts,
-        reserve: Reserve,
+        reserve: Room,
         spool: Spool,
         descriptor_version: int,
+        fixed: Container[int] = (),
+        most_rewritten: int | None = None,
     ) -> None:
+        """``reference`` is the partition that ICBs lie in, by the ``numbers``
+        of their blocks. The inodes with the keys ``fixed`` are not for
+        programs to change. ``most_rewritten`` bounds how many ICBs that are on
+        the disc a commit may have to rewrite at their places (None: they move)."""
         super().__init__(root_key)
-        self._reference = virtual_reference
-        self.vat = vat
+        self._reference = reference
+        self.numbers = numbers
+        self._fixed = fixed
+        self._most_rewritten = most_rewritten
+        self._rewritten: set[int] = set()
         self._files = counts.files
         self._directories = counts.directories
         self.next_unique_id = counts.next_unique_id
@@ -75,11 +105,16 @@ class Namespace(Tree):
         self.changed = False
         self.changes = 0  # how many there were, ever: tells whether all is quiet
         self.segment: Segment = spool.begin()
-        reserve.grow_vat(vat.allocated)
+        reserve.grow_table(numbers.allocated)
 
     @property
     def epoch(self) -> int:
         return self.segment.epoch
+
+    @property
+    def crowded(self) -> bool:
+        """Whether what changed is all that one commit may rewrite in place."""
+        return self._most_rewritten is not None and len(self._rewritten) >= self._most_rewritten
 
     # -- changing: journal, then apply -------------------------------------
 
@@ -140,7 +175,9 @@ class Namespace(Tree):
 
     def _changeable(self, key: int) -> Node:
         """The inode ``key``. Raises Missing, and NotPermittedError if its ICB
-        is not in the virtual partition: then there is no other place for it."""
+        is not in the partition whose ICBs we can write."""
+        if key in self._fixed:
+            raise NotPermittedError(what="this belongs to the file system itself")
         if key >> 32 != self._reference:
             raise NotPermittedError(what="another program has recorded this at a fixed place")
         return self.node(key)
@@ -166,6 +203,8 @@ class Namespace(Tree):
             state.floor = state.size
         if node.key not in self.orphans:
             self.dirty[node.key] = node
+            if self._most_rewritten is not None:
+                self._rewritten.add(node.key)
         return state
 
     def _promise(self, operations: Sequence[Operation]) -> None:
@@ -225,9 +264,9 @@ class Namespace(Tree):
     # -- operations --------------------------------------------------------
 
     def new_key(self) -> int:
-        """The key of an inode to be: a virtual block number nobody uses."""
-        number = self.vat.allocate()
-        self.reserve.grow_vat(self.vat.allocated)
+        """The key of an inode to be: a number nobody uses. Raises NoSpaceError."""
+        number = self.numbers.allocate()
+        self.reserve.grow_table(self.numbers.allocated)
         return self._reference << 32 | number
 
     def new_unique_id(self) -> int:
@@ -284,8 +323,8 @@ class Namespace(Tree):
 
     def _apply_new(self, new: records.New) -> None:
         number = new.key & 0xFFFFFFFF
-        self.vat.take(number)
-        self.reserve.grow_vat(self.vat.allocated)
+        self.numbers.take(number)
+        self.reserve.grow_table(self.numbers.allocated)
         self.next_unique_id = max(self.next_unique_id, new.unique_id + 1)
         state = State(
             epoch=self.epoch, mode=new.mode, uid=new.uid, gid=new.gid, unique_id=new.unique_id
@@ -368,8 +407,9 @@ class Namespace(Tree):
         """The last name is gone; the inode lives on while it is open."""
         self.gone.add(node.key)
         self.dirty.pop(node.key, None)
+        self._rewritten.discard(node.key)
         self.orphans[node.key] = node
-        self.vat.take(node.key & 0xFFFFFFFF)
+        self.numbers.take(node.key & 0xFFFFFFFF)
 
     def reap(self) -> None:
         """Forget the inodes that have neither a name nor a handle."""
@@ -382,7 +422,7 @@ class Namespace(Tree):
             else:
                 self._files -= 1
             self._unpin(node)
-            self.vat.release(node.key & 0xFFFFFFFF)
+            self.numbers.release(node.key & 0xFFFFFFFF)
 
     _APPLY: dict[type, Callable[..., None]] = {
         records.Begin: lambda _self, _operation: None,

@@ -122,6 +122,11 @@ class State:
         return self.overlay.put(start, end, None, 0)
 
 
+def same_runs(one: State, other: State) -> bool:
+    """Whether both have their content in the same blocks of the disc."""
+    return one.runs is other.runs or one.runs == other.runs
+
+
 def cut_runs(runs: tuple[Run, ...], size: int) -> tuple[Run, ...]:
     """The runs of a file, cut to its first ``size`` bytes."""
     if not runs or runs[-1].offset + runs[-1].length <= size:

@@ -148,6 +148,16 @@ class Scheduler:
                 self._failure = error
                 raise
 
+    def finish(self) -> None:
+        """Leave the disc as other systems expect it. Nothing must be uncommitted."""
+        with self._one_at_a_time:
+            self.check()
+            try:
+                self._cycle.finish()
+            except Exception as error:
+                self._failure = error
+                raise
+
     def wait_for_room(self, *, streaming: bool = False) -> None:
         """Return when the backlog is small enough for one more change.
 
@@ -155,17 +165,21 @@ class Scheduler:
         the small saves of others need not wait behind the stream.
         """
         bound = self._backlog * 2 // 3 if streaming else self._backlog
-        if self._namespace.dirty_bytes + self._in_flight < bound:
+        if not self._too_much(bound):
             return
         if self._thread is None:
             self._commit_once()
             return
         with self._lock:
-            while self._namespace.dirty_bytes + self._in_flight >= bound:
+            while self._too_much(bound):
                 self.check()
                 self._pressed = True
                 self._lock.notify_all()
                 self._lock.wait()
+
+    def _too_much(self, bound: int) -> bool:
+        space = self._namespace
+        return space.dirty_bytes + self._in_flight >= bound or space.crowded
 
     def may_free_room(self) -> bool:
         """Whether a commit may give back room: what is promised to changes

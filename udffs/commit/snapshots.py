@@ -45,6 +45,7 @@ class CommittedNamespace(Namespace):
         )
         self.dirty = {}
         self.gone = set()
+        self._rewritten = set()
         self.dirty_bytes = self.small_bytes = 0
         self.changed = False
         self.segment = self._spool.begin()

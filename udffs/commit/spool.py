@@ -153,8 +153,11 @@ class Spool:
     system's lock guards it.
     """
 
-    def __init__(self, folder: Path, *, base: int) -> None:
+    def __init__(self, folder: Path, *, base: int, copies: int = 2) -> None:
+        """``base`` is where the last commit is on the disc; a commit may be
+        found at any of so many neighbouring places (a VAT ICB is written twice)."""
         self.folder = folder
+        self._copies = copies
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = self._take_lock()
         self._base = base
@@ -186,12 +189,12 @@ class Spool:
         names = (path.stem.rpartition("-")[2] for path in self.folder.iterdir())
         return max((int(name) for name in names if name.isdecimal()), default=0)
 
-    def leftover(self, vat_location: int) -> Leftover:
-        """What is to be replayed on a disc whose last VAT ICB is at
-        ``vat_location`` (absolute block).
+    def _same(self, found: int, recorded: int) -> bool:
+        return abs(found - recorded) < self._copies
 
-        A VAT ICB is written twice, in neighbouring blocks, and a reader may
-        find either copy: locations that differ by one are the same commit.
+    def leftover(self, location: int) -> Leftover:
+        """What is to be replayed on a disc whose last commit is at
+        ``location`` (of the VAT ICB, or its number).
 
         Segments whose commit turns out to be on the disc are removed. With
         ``moved_on`` set the disc was written by somebody else meanwhile and
@@ -203,7 +206,7 @@ class Spool:
         for segment in self._segments:
             for operation in (o for transaction in segment.replay() for o in transaction):
                 if isinstance(operation, records.Intent):
-                    if abs(vat_location - operation.vat_location) <= 1:
+                    if self._same(location, operation.vat_location):
                         committed = max(committed, operation.epoch)
                 elif isinstance(operation, records.Begin):
                     bases[segment.epoch] = operation.vat_location
@@ -213,7 +216,7 @@ class Spool:
             self.forget(committed)
         elif self._segments and filled:
             base = bases.get(self._segments[0].epoch)
-            if base is None or abs(vat_location - base) > 1:
+            if base is None or not self._same(location, base):
                 return Leftover([s for s in self._segments if s.epoch in filled], True)
         if not any(segment.epoch in filled for segment in self._segments):
             self.forget(max((s.epoch for s in self._segments), default=-1))
