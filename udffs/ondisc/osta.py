@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from construct import Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Struct, this
+from construct import Array, Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Struct, this
 
 from udffs.ondisc.basic import (
     OSTA_CHARSET,
@@ -27,6 +28,8 @@ METADATA_PARTITION = b"*UDF Metadata Partition"
 VIRTUAL_ALLOCATION_TABLE = b"*UDF Virtual Alloc Tbl"
 VAT_EXTENSION = b"*UDF VAT LVExtension"
 SPARING_TABLE = b"*UDF Sparing Table"
+LOG_PLACE = b"*udffs Log"
+"""Our implementation use volume descriptor that says where the intent log is."""
 IMPLEMENTATION = b"*udffs"
 """Who writes: our own developer id (UDF 2.1.5.2)."""
 
@@ -260,6 +263,49 @@ SparingEntry = Struct(
     "mapped_location" / Int32ul,
 )
 """8 bytes: first block of a packet of the partition, absolute block it lies at (UDF 2.2.12)."""
+
+MAX_SPARING_TABLES = 4
+"""Locations that a sparable partition map has room for (UDF 2.2.9)."""
+
+_LOCATIONS = Array(MAX_SPARING_TABLES, Int32ul)
+
+
+def sparing_locations(fields: Any) -> tuple[int, ...]:
+    """Absolute blocks of the tables that a SparablePartitionMap names."""
+    every = _LOCATIONS.parse(fields.locations_of_sparing_tables)
+    return tuple(every[: fields.number_of_sparing_tables])
+
+
+def sparable_map(
+    revision: int, *, packet: int, locations: Sequence[int], size: int, number: int = 0
+) -> bytes:
+    """A sparable partition map: tables of `size` bytes at absolute blocks (UDF 2.2.9)."""
+    padded = [*locations, *[0] * (MAX_SPARING_TABLES - len(locations))]
+    fields = {
+        "partition_type_identifier": udf_id(SPARABLE_PARTITION, revision),
+        "partition_number": number,
+        "packet_length": packet,
+        "number_of_sparing_tables": len(locations),
+        "size_of_each_sparing_table": size,
+        "locations_of_sparing_tables": _LOCATIONS.build(padded),
+    }
+    return bytes(SparablePartitionMap.build(fields))
+
+
+def sparing_fields(
+    identifier: Mapping[str, Any], sequence: int, entries: Sequence[tuple[int, int]]
+) -> dict[str, Any]:
+    """The fields of a SparingTable; entries of (original, mapped) are sorted here."""
+    return {
+        "sparing_identifier": identifier,
+        "reallocation_table_length": len(entries),
+        "sequence_number": sequence,
+        "map_entries": b"".join(
+            SparingEntry.build({"original_location": original, "mapped_location": mapped})
+            for original, mapped in sorted(entries)
+        ),
+    }
+
 
 SPARING_DEFECTIVE = 0xFFFFFFF0
 """An original location for a spare packet that is itself bad (UDF 2.2.12)."""

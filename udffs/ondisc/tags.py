@@ -63,10 +63,18 @@ def _checksum(tag: Buffer, recorded: int) -> int:
     return (sum(tag) - recorded) & 0xFF
 
 
-def check(data: Buffer, *, location: int | None = None, identifier: int | None = None) -> Tag:
+def check(
+    data: Buffer,
+    *,
+    location: int | None = None,
+    identifier: int | None = None,
+    crc: bool = True,
+) -> Tag:
     """The tag at the start of `data`, if all of it is right.
 
-    `location` (in blocks) and `identifier` are compared where given.
+    `location` (in blocks) and `identifier` are compared where given; without
+    `crc` the CRC is left out: some writers do not keep a bitmap's up to date
+    (UDF 2.3.8.1).
     Raises StructureError in words otherwise.
     """
     if len(data) < TAG_SIZE:
@@ -83,6 +91,8 @@ def check(data: Buffer, *, location: int | None = None, identifier: int | None =
     if location is not None and tag.tag_location != location:
         found = tag.tag_location
         raise StructureError(what=f"it belongs to block {found}, not to block {location}")
+    if not crc:
+        return tag
     end = TAG_SIZE + tag.descriptor_crc_length
     if end > len(data):
         raise StructureError(what="its CRC covers more than there is")

@@ -17,7 +17,13 @@ from udffs.ondisc.ecma167 import (
 from udffs.volume.model import BLOCK
 from udffs.volume.source import Source
 
-__all__ = ["Descriptors", "find_descriptors", "recognition", "recognition_note"]
+__all__ = [
+    "Descriptors",
+    "find_descriptors",
+    "recognition",
+    "recognition_note",
+    "reserve_use",
+]
 
 RECOGNITION_OFFSET = 16
 """Blocks from the start of a session to its recognition sequence (2/8.3)."""
@@ -28,7 +34,6 @@ MAX_SEQUENCE = 64
 
 _KINDS = {
     TagIdentifier.PRIMARY_VOLUME,
-    TagIdentifier.IMPLEMENTATION_USE_VOLUME,
     TagIdentifier.LOGICAL_VOLUME,
     TagIdentifier.UNALLOCATED_SPACE,
 }
@@ -48,6 +53,8 @@ class Descriptors:
     """By tag identifier."""
     partitions: dict[int, Any] = field(default_factory=dict)
     """By partition number."""
+    uses: dict[bytes, Any] = field(default_factory=dict)
+    """Implementation use volume descriptors by their identifier (3/10.4)."""
 
     @property
     def complete(self) -> bool:
@@ -58,11 +65,14 @@ class Descriptors:
         """Take in a descriptor, if none of a higher sequence number is there."""
         if identifier == TagIdentifier.PARTITION:
             _prefer(self.partitions, descriptor.partition_number, descriptor)
+        elif identifier == TagIdentifier.IMPLEMENTATION_USE_VOLUME:
+            name = descriptor.implementation_identifier.identifier.rstrip(b"\0")
+            _prefer(self.uses, name, descriptor)
         elif identifier in _KINDS:
             _prefer(self.single, identifier, descriptor)
 
 
-def _prefer(into: dict[int, Any], key: int, new: Any) -> None:
+def _prefer(into: dict[Any, Any], key: Any, new: Any) -> None:
     old = into.get(key)
     number = "volume_descriptor_sequence_number"
     if old is None or new[number] >= old[number]:
@@ -186,6 +196,18 @@ def _read_sequences(source: Source, block: int, anchor: Any, notes: list[str]) -
         for identifier, descriptor in _descriptors(source, *found.reserve):
             found.add(identifier, descriptor)
     return found
+
+
+def reserve_use(source: Source, found: Descriptors, identifier: bytes) -> Any:
+    """The implementation use volume descriptor of that identifier, also if only the
+    reserve sequence has it; None if neither has."""
+    if identifier not in found.uses:
+        reserve = Descriptors(found.anchor, found.main, found.reserve)
+        for kind, descriptor in _descriptors(source, *found.reserve):
+            reserve.add(kind, descriptor)
+        if identifier in reserve.uses:
+            found.uses[identifier] = reserve.uses[identifier]
+    return found.uses.get(identifier)
 
 
 def find_descriptors(source: Source, notes: list[str]) -> Descriptors:

@@ -11,7 +11,7 @@ from udffs.volume.model import BLOCK, HOLE, Run
 from udffs.volume.partitions import AddressSpace, locate
 from udffs.volume.source import Source
 
-__all__ = ["Extent", "file_runs", "space_of"]
+__all__ = ["Extent", "allocated_extents", "file_runs", "space_of"]
 
 MAX_EMPTY_EXTENTS = 16
 """Allocation extents in a row that add nothing to a file."""
@@ -32,6 +32,10 @@ def space_of(spaces: Spaces, reference: int) -> AddressSpace:
     return spaces[reference]
 
 
+def _blocks(length: int) -> int:
+    return -(-length // BLOCK)
+
+
 def _unpack(data: bytes, kind: int, reference: int) -> list[Extent]:
     if kind == hot.ALLOCATION_LONG:
         return hot.unpack_long_ads(data)
@@ -41,11 +45,18 @@ def _unpack(data: bytes, kind: int, reference: int) -> list[Extent]:
 
 
 def _extents(
-    source: Source, spaces: Spaces, data: bytes, kind: int, reference: int
+    source: Source,
+    spaces: Spaces,
+    data: bytes,
+    kind: int,
+    reference: int,
+    *,
+    places: list[tuple[int, int]] | None = None,
 ) -> Iterator[Extent]:
     """All extents of a file, those in allocation extents among them.
 
-    A short_ad takes the partition of the descriptor that holds it.
+    A short_ad takes the partition of the descriptor that holds it. `places`
+    takes (home block, count) of each allocation extent.
     """
     seen: set[int] = set()
     empty = 0
@@ -67,6 +78,8 @@ def _extents(
         if at in seen or empty > MAX_EMPTY_EXTENTS:
             raise StructureError(what="the allocation extents of a file run in a circle")
         seen.add(at)
+        if places is not None:
+            places += space_of(spaces, following[3]).spans(following[2], _blocks(following[0]))
         reference = following[3]
         data = hot.parse_allocation_extent(source.block(at), following[2])
 
@@ -94,7 +107,7 @@ def file_runs(
         length = min(length, size - offset)
         if form == ExtentType.RECORDED:
             space = space_of(spaces, partition)
-            for at, count in space.spans(block, -(-length // BLOCK)):
+            for at, count in space.spans(block, _blocks(length)):
                 _append(runs, offset, at, min(count * BLOCK, length))
                 offset += min(count * BLOCK, length)
                 length -= min(count * BLOCK, length)
@@ -105,6 +118,38 @@ def file_runs(
     if uncovered < size:
         _append(runs, uncovered, HOLE, size - uncovered)
     return tuple(runs)
+
+
+def allocated_extents(
+    source: Source, spaces: Spaces, data: bytes, kind: int, reference: int
+) -> list[tuple[int, int]]:
+    """(home block, count) of all blocks that a file takes besides its ICB, in
+    ascending order, none twice: what is recorded, what is only allocated, also
+    beyond the file's size, and the allocation extents.
+
+    Arguments and errors as for `file_runs`.
+    """
+    found: list[tuple[int, int]] = []
+    limit = source.end + SPARE_EXTENTS
+    every = _extents(source, spaces, data, kind, reference, places=found)
+    for number, (length, form, block, partition) in enumerate(every):
+        if number > limit or len(found) > limit:
+            raise StructureError(what="a file has more extents than the disc has blocks")
+        if form in (ExtentType.RECORDED, ExtentType.ALLOCATED):
+            found += space_of(spaces, partition).spans(block, _blocks(length))
+    return _union(found)
+
+
+def _union(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same blocks in ascending order, each once, in as few pieces as possible."""
+    result: list[tuple[int, int]] = []
+    for start, count in sorted(pieces):
+        if result and start <= result[-1][0] + result[-1][1]:
+            first, before = result[-1]
+            result[-1] = (first, max(before, start + count - first))
+        else:
+            result.append((start, count))
+    return result
 
 
 def _append(runs: list[Run], offset: int, block: int, length: int) -> None:

@@ -7,12 +7,12 @@ import stat
 
 from udffs.errors import DamagedError, StructureError, UnsupportedError
 from udffs.ondisc import hot, modes
-from udffs.volume.extents import Spaces, file_runs, space_of
+from udffs.volume.extents import Spaces, allocated_extents, file_runs, space_of
 from udffs.volume.model import Inode, Run
 from udffs.volume.partitions import locate
 from udffs.volume.source import Source
 
-__all__ = ["make_key", "read_inode_at", "split_key"]
+__all__ = ["make_key", "read_allocated", "read_inode_at", "split_key"]
 
 _DIRECT_STRATEGY = 4
 
@@ -63,6 +63,18 @@ def read_inode_at(source: Source, spaces: Spaces, key: int) -> Inode:
         extended_attributes=icb.extended_attributes,
         blocks_recorded=icb.blocks_recorded,
     )
+
+
+def read_allocated(source: Source, spaces: Spaces, key: int) -> list[tuple[int, int]]:
+    """(home block, count) of all that an inode takes besides its ICB (extents.py).
+
+    Raises as `read_inode_at`.
+    """
+    reference, block = split_key(key)
+    icb = hot.parse_file_entry(source.block(locate(space_of(spaces, reference), block)), block)
+    if icb.allocation_type == hot.ALLOCATION_EMBEDDED:
+        return []
+    return allocated_extents(source, spaces, icb.allocation, icb.allocation_type, reference)
 
 
 def _runs(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from udffs.ondisc.basic import BLOCK_SIZE
 
@@ -130,3 +130,35 @@ class Integrity:
     maximum_write_revision: int
     free_blocks: tuple[int, ...] = field(default=())
     """For each partition, 0xFFFFFFFF if not known."""
+    implementation: bytes = b""
+    """Identifier of who wrote it last, without the zeros behind."""
+    block: bytes = field(default=b"", repr=False)
+    """Its bytes, one block."""
+
+
+@dataclass(slots=True)
+class Sparing:
+    """The sparing tables of a partition (UDF 2.2.9, 2.2.12), and what is needed to write them."""
+
+    locations: tuple[int, ...]
+    """Absolute block of each copy."""
+    size: int
+    """Bytes that each copy may have."""
+    packet: int
+    """Blocks of a packet."""
+    version: int
+    """Descriptor version of the tables' tags."""
+    identifier: dict[str, Any] = field(default_factory=dict)
+    """The fields of the sparing identifier, as an EntityId."""
+    sequence: int = 0
+    """Sequence number of the newest valid copy."""
+    entries: tuple[tuple[int, int], ...] = ()
+    """(original location, a block of the partition; mapped location, an absolute
+    block), of the newest valid copy; originals from 0xFFFFFFF0 on mark spare packets."""
+    outdated: tuple[int, ...] = ()
+    """Locations of copies that are not valid or differ from the newest one."""
+
+    @property
+    def readable(self) -> bool:
+        """True if there is a valid copy: without one nothing may be written."""
+        return len(self.outdated) < len(self.locations)

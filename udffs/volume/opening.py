@@ -19,10 +19,11 @@ from udffs.errors import (
 from udffs.ondisc import hot, osta, tags
 from udffs.ondisc.basic import LongAd
 from udffs.ondisc.ecma167 import ACCESS_READ_ONLY, FileSetDescriptor, TagIdentifier
-from udffs.volume.anchors import Descriptors, find_descriptors, recognition_note
+from udffs.volume.anchors import Descriptors, find_descriptors, recognition_note, reserve_use
+from udffs.volume.bitmap import space_extent
 from udffs.volume.extents import file_runs, space_of
 from udffs.volume.inodes import make_key
-from udffs.volume.model import BLOCK, HistoryEntry, Vat
+from udffs.volume.model import BLOCK, HistoryEntry, Integrity, Vat
 from udffs.volume.partitions import (
     AddressSpace,
     FilePartition,
@@ -36,9 +37,11 @@ from udffs.volume.tables import (
     partition_maps,
     physical_partition,
     read_integrity,
-    sparable_partition,
+    read_sparing,
+    spared_packets,
 )
 from udffs.volume.vat import candidates, read_vat
+from udffs.volume.view import RewritableView
 from udffs.volume.volume import Volume
 
 __all__ = ["history", "open_volume"]
@@ -74,8 +77,15 @@ def open_volume(
     volume = Volume(store, source, found)
     volume.notes = notes
     _check_revision(volume.revision)
-    virtual = _make_spaces(volume, source, found)
+    maps = partition_maps(found.single[TagIdentifier.LOGICAL_VOLUME])
+    view = _view(volume, source, found, maps)
+    if view is not None:
+        source = volume.look_through(view)
+    virtual = _make_spaces(volume, source, found, maps)
     volume.integrity = read_integrity(source, found)
+    volume.integrity_extent = _integrity_extent(found)
+    if view is not None:
+        reserve_use(source, found, osta.LOG_PLACE)
     if virtual is None:
         _load_root(volume, source, found)
     elif vat_location is not None:
@@ -98,6 +108,12 @@ def history(volume: Volume) -> Iterator[HistoryEntry]:
     return volume.history()
 
 
+def _integrity_extent(found: Descriptors) -> tuple[int, int]:
+    """The first extent of the integrity sequence: (absolute block, blocks)."""
+    extent = found.single[TagIdentifier.LOGICAL_VOLUME].integrity_sequence_extent
+    return extent.location, extent.length // BLOCK
+
+
 def _check_block_size(found: Descriptors) -> None:
     size = found.single[TagIdentifier.LOGICAL_VOLUME].logical_block_size
     if size != BLOCK:
@@ -112,9 +128,29 @@ def _check_revision(revision: int) -> None:
 # -- partitions ----------------------------------------------------------------
 
 
-def _make_spaces(volume: Volume, source: Source, found: Descriptors) -> VirtualPartition | None:
+def _view(
+    volume: Volume, source: Source, found: Descriptors, maps: list[Map]
+) -> RewritableView | None:
+    """What the blocks of a volume are read through if it could be rewritten; None with a VAT."""
+    sparable = [one for one in maps if one.kind == "sparable"]
+    virtual = any(one.kind == "virtual" for one in maps)
+    if len(sparable) + virtual > 1:
+        raise UnsupportedError(what="a sparable partition beside another one")
+    if virtual:
+        return None
+    partition = physical_partition(found, (sparable or maps)[0].partition_number)
+    view = RewritableView(volume.store, start=partition.start, length=partition.length)
+    if sparable:
+        volume.sparing = read_sparing(source, sparable[0].fields, volume.notes)
+        view.packet = volume.sparing.packet
+        view.spared = spared_packets(volume.sparing, partition)
+    return view
+
+
+def _make_spaces(
+    volume: Volume, source: Source, found: Descriptors, maps: list[Map]
+) -> VirtualPartition | None:
     """Fill in the volume's address spaces; returns the one that still needs its VAT."""
-    maps = partition_maps(found.single[TagIdentifier.LOGICAL_VOLUME])
     virtual: VirtualPartition | None = None
     for reference, one in enumerate(maps):
         physical = physical_partition(found, one.partition_number)
@@ -125,7 +161,6 @@ def _make_spaces(volume: Volume, source: Source, found: Descriptors) -> VirtualP
             space = virtual = VirtualPartition(array("I"), physical)
             volume.kind, volume.virtual_reference = "vat", reference
         elif one.kind == "sparable":
-            space = physical = sparable_partition(source, found, one.fields, volume.notes)
             volume.kind = "sparable"
         elif one.kind == "metadata":
             space = _metadata_partition(source, maps, volume, one.fields)
@@ -149,6 +184,7 @@ def _choose_physical(volume: Volume, maps: list[Map], found: Descriptors) -> Non
     volume.partition_number = wanted
     volume.partition_start, volume.partition_length = physical.start, physical.length
     volume.access_type = found.partitions[wanted].access_type
+    volume.space_extent = space_extent(found.partitions[wanted])
 
 
 def _metadata_partition(
@@ -251,15 +287,25 @@ def _why_protected(volume: Volume, source: Source) -> str | None:
         return "it has a metadata partition"
     if volume.integrity is None:
         return "its integrity descriptor is missing"
+    if volume.sparing is not None and not volume.sparing.readable:
+        return "its sparing tables cannot be read"
+    if volume.vat is None and volume.space_extent.why_none:
+        return volume.space_extent.why_none
     needed = _write_revision(volume)
     if needed > HIGHEST_WRITE:
         return f"writing to it needs UDF {needed >> 8:x}.{needed & 0xFF:02x}"
     return None
 
 
+def _our_mark(integrity: Integrity) -> bool:
+    """True if the minimum write revision is what we put there to keep other systems
+    from writing while the intent log holds what is not at its place yet."""
+    return integrity.is_open and integrity.implementation == osta.IMPLEMENTATION
+
+
 def _write_revision(volume: Volume) -> int:
     revisions = [volume.revision]
-    if volume.integrity is not None:
+    if volume.integrity is not None and not _our_mark(volume.integrity):
         revisions.append(volume.integrity.minimum_write_revision)
     if volume.vat is not None:
         revisions.append(volume.vat.minimum_write_revision)

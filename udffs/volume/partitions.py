@@ -19,7 +19,6 @@ __all__ = [
     "AddressSpace",
     "FilePartition",
     "PhysicalPartition",
-    "SparablePartition",
     "VirtualPartition",
     "locate",
 ]
@@ -46,7 +45,8 @@ def _outside(block: int, count: int) -> DamagedError:
 
 
 class PhysicalPartition:
-    """A partition as it is (type 1, 3/10.7.2); start and length in blocks."""
+    """A partition as it is (type 1, 3/10.7.2), or a sparable one in home addresses
+    (UDF 2.2.9; view.py finds the packets that lie elsewhere); start and length in blocks."""
 
     def __init__(self, start: int, length: int) -> None:
         self.start = start
@@ -56,41 +56,6 @@ class PhysicalPartition:
         if block < 0 or block + count > self.length:
             raise _outside(block, count)
         yield self.start + block, count
-
-
-class SparablePartition(PhysicalPartition):
-    """Packets of it may lie elsewhere (UDF 2.2.9).
-
-    `spared` maps the first block of a packet (of the partition) to the absolute
-    block it lies at; `packet` is a power of two, in blocks.
-    """
-
-    def __init__(self, start: int, length: int, packet: int, spared: dict[int, int]) -> None:
-        super().__init__(start, length)
-        self.packet = packet
-        self.spared = spared
-
-    def spans(self, block: int, count: int) -> Iterator[Span]:
-        if block < 0 or block + count > self.length:
-            raise _outside(block, count)
-        if not self.spared:
-            yield self.start + block, count
-            return
-        end = block + count
-        pending_start, pending = -1, 0
-        while block < end:
-            first = block - block % self.packet
-            length = min(end, first + self.packet) - block
-            moved = self.spared.get(first)
-            at = (self.start + first if moved is None else moved) + block - first
-            if pending and at != pending_start + pending:
-                yield pending_start, pending
-                pending = 0
-            if not pending:
-                pending_start = at
-            pending += length
-            block += length
-        yield pending_start, pending
 
 
 class VirtualPartition:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,11 +15,19 @@ from udffs.ondisc import osta, tags
 from udffs.ondisc.derive import derive
 from udffs.ondisc.ecma167 import LogicalVolumeIntegrityDescriptor, TagIdentifier
 from udffs.volume.anchors import Descriptors
-from udffs.volume.model import BLOCK, Integrity
-from udffs.volume.partitions import PhysicalPartition, SparablePartition
+from udffs.volume.model import BLOCK, Integrity, Sparing
+from udffs.volume.partitions import PhysicalPartition
 from udffs.volume.source import Source
 
-__all__ = ["Map", "partition_maps", "physical_partition", "read_integrity", "sparable_partition"]
+__all__ = [
+    "Map",
+    "parse_integrity",
+    "partition_maps",
+    "physical_partition",
+    "read_integrity",
+    "read_sparing",
+    "spared_packets",
+]
 
 MAX_PARTITIONS = 64
 MAX_SPARING_TABLES = 4
@@ -105,15 +112,12 @@ def physical_partition(found: Descriptors, number: int) -> PhysicalPartition:
 _ENTRY = derive(osta.SparingEntry)
 
 
-def sparable_partition(
-    source: Source, found: Descriptors, fields: Any, notes: list[str]
-) -> SparablePartition:
-    """A partition with its sparing table, the valid one of the highest sequence number.
+def read_sparing(source: Source, fields: Any, notes: list[str]) -> Sparing:
+    """The sparing tables of a partition map: the valid one of the highest sequence number.
 
     Raises StructureError for a map that makes no sense; without any valid table
     nothing is spared, which `notes` says.
     """
-    below = physical_partition(found, fields.partition_number)
     packet, count = fields.packet_length, fields.number_of_sparing_tables
     size = fields.size_of_each_sparing_table
     if packet == 0 or packet & packet - 1:
@@ -122,15 +126,33 @@ def sparable_partition(
         raise StructureError(what=f"{count} sparing tables")
     if size > MAX_SPARING_BYTES:
         raise StructureError(what=f"a sparing table of {size} bytes")
-    best: Any = None
-    for location in struct.unpack("<4I", fields.locations_of_sparing_tables)[:count]:
-        table = _sparing_table(source, location, size)
-        if table is None:
-            notes.append(f"the sparing table at {location} is not valid")
-        elif best is None or table.sequence_number > best.sequence_number:
-            best = table
-    spared = {} if best is None else _spared(best.map_entries, packet)
-    return SparablePartition(below.start, below.length, packet, spared)
+    locations = osta.sparing_locations(fields)
+    copies = {at: _sparing_table(source, at, size) for at in locations}
+    notes += [f"the sparing table at {at} is not valid" for at, one in copies.items() if not one]
+    valid = [one for one in copies.values() if one is not None]
+    if not valid:
+        return Sparing(locations, size, packet, version=3, outdated=locations)
+    newest = max(valid, key=lambda one: int(one.sequence_number))
+    outdated = tuple(at for at in locations if not _same(copies[at], newest))
+    if any(copies[at] for at in outdated):
+        notes.append("the copies of the sparing table differ; the newest one is used")
+    return Sparing(
+        locations,
+        size,
+        packet,
+        version=newest.tag.descriptor_version,
+        identifier=dict(newest.sparing_identifier),
+        sequence=newest.sequence_number,
+        entries=tuple(_ENTRY.iter_unpack(newest.map_entries)),
+        outdated=outdated,
+    )
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is not None and (one.sequence_number, one.map_entries) == (
+        other.sequence_number,
+        other.map_entries,
+    )
 
 
 def _sparing_table(source: Source, location: int, size: int) -> Any:
@@ -144,19 +166,21 @@ def _sparing_table(source: Source, location: int, size: int) -> Any:
     return table
 
 
-def _spared(entries: bytes, packet: int) -> dict[int, int]:
+def spared_packets(sparing: Sparing, partition: PhysicalPartition) -> dict[int, int]:
+    """Home of each packet that was spared -> where it lies; absolute first blocks."""
     return {
-        original: mapped
-        for original, mapped in _ENTRY.iter_unpack(entries)
-        if original < osta.SPARING_DEFECTIVE and original % packet == 0
+        partition.start + original: mapped
+        for original, mapped in sparing.entries
+        if original < min(osta.SPARING_DEFECTIVE, partition.length)
+        and original % sparing.packet == 0
     }
 
 
 # -- integrity (3/10.10, UDF 2.2.6) --------------------------------------------
 
 
-def _integrity_sequence(source: Source, location: int, length: int) -> Iterator[tuple[int, Any]]:
-    """(absolute block, descriptor) along the chain; ends at what is not valid."""
+def _integrity_sequence(source: Source, location: int, length: int) -> Iterator[tuple[int, bytes]]:
+    """(absolute block, its bytes) along the chain; ends at what is not valid."""
     left = MAX_INTEGRITY_CHAIN
     seen: set[int] = set()
     while length >= BLOCK and location not in seen and left:
@@ -169,7 +193,7 @@ def _integrity_sequence(source: Source, location: int, length: int) -> Iterator[
             found = tags.unseal(LogicalVolumeIntegrityDescriptor, data, location=location)
         except StructureError:
             return
-        yield location, found
+        yield location, data
         after = found.next_integrity_extent
         if after.length:
             location, length = after.location, after.length
@@ -181,10 +205,12 @@ def read_integrity(source: Source, found: Descriptors) -> Integrity | None:
     """The last integrity descriptor of a volume, None if there is none."""
     extent = found.single[TagIdentifier.LOGICAL_VOLUME].integrity_sequence_extent
     last = deque(_integrity_sequence(source, extent.location, extent.length), maxlen=1)
-    return _integrity(*last[0]) if last else None
+    return parse_integrity(*last[0]) if last else None
 
 
-def _integrity(location: int, descriptor: Any) -> Integrity:
+def parse_integrity(location: int, block: bytes) -> Integrity:
+    """What an integrity descriptor at an absolute block says; raises StructureError."""
+    descriptor = tags.unseal(LogicalVolumeIntegrityDescriptor, block, location=location)
     use_size = osta.LogicalVolumeIntegrityImplementationUse.sizeof()
     use = osta.LogicalVolumeIntegrityImplementationUse.parse(
         bytes(descriptor.implementation_use[:use_size]).ljust(use_size, b"\0")
@@ -199,4 +225,6 @@ def _integrity(location: int, descriptor: Any) -> Integrity:
         minimum_write_revision=use.minimum_udf_write_revision,
         maximum_write_revision=use.maximum_udf_write_revision,
         free_blocks=tuple(descriptor.free_space_table),
+        implementation=use.implementation_id.identifier.rstrip(b"\0"),
+        block=block,
     )

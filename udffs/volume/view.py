@@ -9,6 +9,7 @@ home yet is taken from there.
 from __future__ import annotations
 
 from media.store import BlockStore, SessionSpan
+from udffs.errors import DamagedError
 
 __all__ = ["RewritableView"]
 
@@ -68,7 +69,8 @@ class RewritableView:
         return block if moved is None else moved + inside
 
     def read(self, block: int, count: int) -> bytes:
-        """``count`` blocks from a home on. Raises UnreadableBlockError."""
+        """``count`` blocks from a home on. Raises UnreadableBlockError, or
+        DamagedError for a packet that was spared to a place that is not on the disc."""
         pending = self.pending
         if not self.spared and not pending:
             return self.store.read(block, count)
@@ -94,6 +96,10 @@ class RewritableView:
             return self.store.read(block, count)
         parts: list[bytes] = []
         for at, number in self.pieces(block, count):
+            if at + number > self.store.last_block + 1:
+                raise DamagedError(
+                    what=f"a packet was spared to block {at}, beyond what was written"
+                )
             parts.append(self.store.read(at, number))
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

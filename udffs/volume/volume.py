@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from typing import Any
 
 from media.store import BlockStore
 from udffs.errors import DamagedError, DirectoryEntryError
@@ -18,13 +19,15 @@ from udffs.ondisc.ecma167 import (
 from udffs.ondisc.text import decode_dstring, decode_name
 from udffs.ondisc.times import timestamp_ns
 from udffs.volume.anchors import Descriptors
+from udffs.volume.bitmap import SpaceExtent, SpaceTable, read_space
 from udffs.volume.content import read_inode
 from udffs.volume.extents import space_of
-from udffs.volume.inodes import make_key, read_inode_at
-from udffs.volume.model import BLOCK, DirectoryEntry, HistoryEntry, Inode, Integrity, Vat
+from udffs.volume.inodes import make_key, read_allocated, read_inode_at
+from udffs.volume.model import BLOCK, DirectoryEntry, HistoryEntry, Inode, Integrity, Sparing, Vat
 from udffs.volume.partitions import AddressSpace, PhysicalPartition, locate
 from udffs.volume.source import Source
 from udffs.volume.vat import read_history
+from udffs.volume.view import RewritableView
 
 __all__ = ["Volume"]
 
@@ -43,6 +46,7 @@ class Volume:
 
     def __init__(self, store: BlockStore, source: Source, found: Descriptors) -> None:
         self.store = store
+        self.view: RewritableView | None = None
         self._source = source
         self.spaces: list[AddressSpace] = []
         self.notes: list[str] = []
@@ -71,7 +75,17 @@ class Volume:
         self.vat: Vat | None = None
         self.damaged_tail = False
         self.integrity: Integrity | None = None
+        self.integrity_extent = (0, 0)
+        self.sparing: Sparing | None = None
+        self.space_extent = SpaceExtent(why_none="it has no bitmap of its free space")
+        self.intent_log: Any = None
         self.write_protected: str | None = None
+
+    def look_through(self, view: RewritableView) -> Source:
+        """From now on all blocks are read through a view, by their home addresses."""
+        self.store = self.view = view
+        self._source = Source(view)
+        return self._source
 
     # -- what is known of the whole --------------------------------------------
 
@@ -99,7 +113,24 @@ class Volume:
             ids.append(self.integrity.next_unique_id)
         return max(ids)
 
+    @property
+    def integrity_block(self) -> bytes | None:
+        """The block of the integrity descriptor, None if there is none."""
+        return None if self.integrity is None else self.integrity.block
+
     # -- reading ---------------------------------------------------------------
+
+    def space(self) -> SpaceTable:
+        """The bitmap of the free space, read anew.
+
+        Raises UnsupportedError, with the reason, if there is none that we could keep up.
+        """
+        return read_space(self._source, self.space_extent, self.physical)
+
+    def allocated(self, key: int) -> list[tuple[int, int]]:
+        """(home block, count) of every block that an inode takes besides its ICB,
+        ascending, none twice: also what is allocated beyond the file's size."""
+        return read_allocated(self._source, self.spaces, key)
 
     def to_absolute(self, partition_reference: int, lbn: int) -> int:
         """The block of the disc behind a logical block of a partition."""
