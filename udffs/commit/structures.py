@@ -1,14 +1,17 @@
 """The descriptors of a volume, as we write them.
 
-Pure: fields in, bytes out. The layout of a session (UDF 6.10.1) relative to
-its first block S: volume recognition sequence at S+16, main and reserve
+Pure: fields in, bytes out. What every volume has, and the layout of a session
+on a write-once disc (UDF 6.10.1; rewritable discs: rewritable/structures.py)
+relative to its first block S: volume recognition sequence at S+16, main and reserve
 volume descriptor sequences and the integrity sequence behind it, the anchor
 at S+256. Addresses are absolute blocks, times nanoseconds since 1970, UTC.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from udffs.ondisc import ecma167, osta, tags, text, times
 from udffs.volume.model import BLOCK
@@ -32,11 +35,11 @@ VIRTUAL_REFERENCE = 1
 
 @dataclass(frozen=True)
 class VolumeDescription:
-    """What the descriptors of a VAT volume say.
+    """What the descriptors of a volume say.
 
     ``set_identifier`` is the volume set identifier; its first 16 characters
     are unique (UDF 2.2.2.5). ``partition_start`` and ``partition_length`` are
-    in blocks, the same in every session.
+    in blocks, the same in every session; its number is 0.
     """
 
     label: str
@@ -59,13 +62,14 @@ def session_structures(volume: VolumeDescription, start: int) -> bytes:
     def place(at: int, data: bytes) -> None:
         packet[at * BLOCK : at * BLOCK + len(data)] = data
 
-    for index, descriptor in enumerate(_recognition_sequence(volume)):
+    for index, descriptor in enumerate(recognition_sequence(volume)):
         place(VRS_AT + index, descriptor)
+    descriptors = _vat_descriptors(volume, start)
     for at in (MAIN_SEQUENCE_AT, RESERVE_SEQUENCE_AT):
-        for index, block in enumerate(_descriptor_sequence(volume, start, start + at)):
+        for index, block in enumerate(descriptor_sequence(volume, start + at, descriptors)):
             place(at + index, block)
-    place(INTEGRITY_AT, _integrity(volume, start + INTEGRITY_AT))
-    place(INTEGRITY_AT + 1, _terminator(volume, start + INTEGRITY_AT + 1))
+    place(INTEGRITY_AT, _vat_integrity(volume, start + INTEGRITY_AT))
+    place(INTEGRITY_AT + 1, terminator(volume, start + INTEGRITY_AT + 1))
     place(ANCHOR_AT, anchor(volume, sequences(start), start + ANCHOR_AT))
     return bytes(packet)
 
@@ -98,7 +102,8 @@ def anchor(volume: VolumeDescription, extents: Sequences, location: int) -> byte
     )
 
 
-def _recognition_sequence(volume: VolumeDescription) -> list[bytes]:
+def recognition_sequence(volume: VolumeDescription) -> list[bytes]:
+    """The blocks of a volume recognition sequence (2/8.3, 3/9.1)."""
     nsr = b"NSR02" if volume.revision < 0x0200 else b"NSR03"
     return [
         ecma167.VolumeStructureDescriptor.build({"standard_identifier": identifier})
@@ -106,24 +111,51 @@ def _recognition_sequence(volume: VolumeDescription) -> list[bytes]:
     ]
 
 
-def _descriptor_sequence(volume: VolumeDescription, start: int, at: int) -> list[bytes]:
-    sequence = [
-        (ecma167.PrimaryVolumeDescriptor, _primary_fields(volume)),
-        (ecma167.ImplementationUseVolumeDescriptor, _use_fields(volume)),
-        (ecma167.PartitionDescriptor, _partition_fields(volume)),
-        (ecma167.LogicalVolumeDescriptor, _logical_fields(volume, start)),
-        (ecma167.UnallocatedSpaceDescriptor, {}),
-        (ecma167.TerminatingDescriptor, {}),
+# -- the volume descriptor sequence (3/8.4.2) ------------------------------------
+
+Fields = dict[str, object]
+
+
+def descriptor_sequence(
+    volume: VolumeDescription, at: int, descriptors: Iterable[tuple[Any, Fields]]
+) -> list[bytes]:
+    """Descriptors as (declaration, fields), numbered, from block ``at`` on;
+    a terminating one behind them."""
+    blocks = [
+        tags.seal(
+            declaration,
+            {**fields, "volume_descriptor_sequence_number": number},
+            location=at + number,
+            version=volume.version,
+        )
+        for number, (declaration, fields) in enumerate(descriptors)
     ]
-    blocks: list[bytes] = []
-    for index, (declaration, fields) in enumerate(sequence):
-        if declaration is not ecma167.TerminatingDescriptor:
-            fields = {**fields, "volume_descriptor_sequence_number": index}
-        blocks.append(tags.seal(declaration, fields, location=at + index, version=volume.version))
-    return blocks
+    return [*blocks, terminator(volume, at + len(blocks))]
 
 
-def _primary_fields(volume: VolumeDescription) -> dict[str, object]:
+def _vat_descriptors(volume: VolumeDescription, start: int) -> list[tuple[Any, Fields]]:
+    """What a session that begins at ``start`` has in its sequences."""
+    maps = osta.Type1PartitionMap.build({}) + osta.VirtualPartitionMap.build(
+        {"partition_type_identifier": osta.udf_id(osta.VIRTUAL_PARTITION, volume.revision)}
+    )
+    logical = logical_fields(
+        volume,
+        maps=maps,
+        count=2,
+        file_set=virtual_block(VIRTUAL_FILE_SET),
+        integrity=(INTEGRITY_BLOCKS * BLOCK, start + INTEGRITY_AT),
+    )
+    return [
+        (ecma167.PrimaryVolumeDescriptor, primary_fields(volume)),
+        (ecma167.ImplementationUseVolumeDescriptor, information_fields(volume)),
+        (ecma167.PartitionDescriptor, partition_fields(volume, ecma167.ACCESS_WRITE_ONCE)),
+        (ecma167.LogicalVolumeDescriptor, logical),
+        (ecma167.UnallocatedSpaceDescriptor, {}),
+    ]
+
+
+def primary_fields(volume: VolumeDescription) -> Fields:
+    """Of a primary volume descriptor (3/10.1)."""
     return {
         "volume_identifier": text.encode_dstring(volume.label, 32, truncate=True),
         "volume_set_identifier": text.encode_dstring(volume.set_identifier, 128),
@@ -133,7 +165,8 @@ def _primary_fields(volume: VolumeDescription) -> dict[str, object]:
     }
 
 
-def _use_fields(volume: VolumeDescription) -> dict[str, object]:
+def information_fields(volume: VolumeDescription) -> Fields:
+    """Of the implementation use volume descriptor "*UDF LV Info" (UDF 2.2.7)."""
     information = osta.LvInformation.build(
         {
             "logical_volume_identifier": text.encode_label(volume.label),
@@ -141,96 +174,148 @@ def _use_fields(volume: VolumeDescription) -> dict[str, object]:
         }
     )
     return {
-        "implementation_identifier": osta.udf_id(b"*UDF LV Info", volume.revision),
+        "implementation_identifier": osta.udf_id(osta.LV_INFO, volume.revision),
         "implementation_use": information,
     }
 
 
-def _partition_fields(volume: VolumeDescription) -> dict[str, object]:
+def partition_fields(volume: VolumeDescription, access: int, header: bytes = b"") -> Fields:
+    """Of a partition descriptor of that access type; ``header`` is its
+    partition header descriptor (3/10.5, 4/14.3)."""
     return {
         "partition_contents": osta.partition_contents_id(volume.revision),
-        "access_type": ecma167.ACCESS_WRITE_ONCE,
+        "partition_contents_use": header.ljust(128, b"\0"),
+        "access_type": access,
         "partition_starting_location": volume.partition_start,
         "partition_length": volume.partition_length,
         "implementation_identifier": osta.implementation_id(),
     }
 
 
-def _logical_fields(volume: VolumeDescription, start: int) -> dict[str, object]:
-    maps = osta.Type1PartitionMap.build({}) + osta.VirtualPartitionMap.build(
-        {"partition_type_identifier": osta.udf_id(b"*UDF Virtual Partition", volume.revision)}
-    )
-    file_set = ecma167.LongAd.build(virtual_block(VIRTUAL_FILE_SET))
+def logical_fields(
+    volume: VolumeDescription, *, maps: bytes, count: int, file_set: Fields, integrity: Extent
+) -> Fields:
+    """Of a logical volume descriptor with ``count`` partition maps; ``file_set``
+    is a long_ad (3/10.6)."""
+    length, location = integrity
     return {
         "logical_volume_identifier": text.encode_label(volume.label),
         "domain_identifier": osta.domain_id(volume.revision),
-        "logical_volume_contents_use": file_set,
+        "logical_volume_contents_use": ecma167.LongAd.build(file_set),
         "map_table_length": len(maps),
-        "number_of_partition_maps": 2,
+        "number_of_partition_maps": count,
         "implementation_identifier": osta.implementation_id(),
-        "integrity_sequence_extent": {
-            "length": INTEGRITY_BLOCKS * BLOCK,
-            "location": start + INTEGRITY_AT,
-        },
+        "integrity_sequence_extent": {"length": length, "location": location},
         "partition_maps": maps,
     }
 
 
-def virtual_block(number: int, unique_id: int = 0) -> dict[str, object]:
+def virtual_block(number: int, unique_id: int = 0) -> Fields:
     """The fields of a long_ad to one block of the virtual partition."""
+    return block_address(number, VIRTUAL_REFERENCE, unique_id)
+
+
+def block_address(number: int, reference: int, unique_id: int = 0) -> Fields:
+    """The fields of a long_ad to one block of a partition."""
     return {
         "extent_length": BLOCK,
         "location": {
             "logical_block_number": number,
-            "partition_reference_number": VIRTUAL_REFERENCE,
+            "partition_reference_number": reference,
         },
         "udf_unique_id": unique_id,
     }
 
 
-def _integrity(volume: VolumeDescription, location: int) -> bytes:
+# -- integrity (3/10.10, UDF 2.2.6) ----------------------------------------------
+
+
+@dataclass(frozen=True)
+class IntegrityState:
+    """What an integrity descriptor says; ``free`` and ``sizes`` in blocks, one
+    for each partition. ``minimum_write`` None: the volume's own revision."""
+
+    is_open: bool
+    recorded: int
+    next_unique_id: int
+    files: int
+    directories: int
+    free: tuple[int, ...]
+    sizes: tuple[int, ...]
+    minimum_write: int | None = None
+    extension: bytes = b""
+
+
+def integrity(volume: VolumeDescription, location: int, state: IntegrityState) -> bytes:
+    """A logical volume integrity descriptor; not padded to a block."""
+    write = volume.revision if state.minimum_write is None else state.minimum_write
     use = osta.LogicalVolumeIntegrityImplementationUse.build(
         {
             "implementation_id": osta.implementation_id(),
-            "number_of_files": 0,
-            "number_of_directories": 1,
+            "number_of_files": state.files,
+            "number_of_directories": state.directories,
             "minimum_udf_read_revision": volume.revision,
-            "minimum_udf_write_revision": volume.revision,
-            "maximum_udf_write_revision": volume.revision,
+            "minimum_udf_write_revision": write,
+            "maximum_udf_write_revision": max(write, volume.revision),
         }
     )
-    # It stays open: on a VAT volume the VAT is what is kept up to date, and
-    # the sizes of the virtual partition are not known (UDF 6.10.1.1).
+    kind = ecma167.INTEGRITY_OPEN if state.is_open else ecma167.INTEGRITY_CLOSED
     fields = {
-        "recording_date_and_time": times.timestamp(volume.created),
-        "integrity_type": ecma167.INTEGRITY_OPEN,
-        "logical_volume_contents_use": {"unique_id": FIRST_UNIQUE_ID},
-        "number_of_partitions": 2,
-        "free_space_table": [UNKNOWN_SIZE, UNKNOWN_SIZE],
-        "size_table": [volume.partition_length, UNKNOWN_SIZE],
-        "length_of_implementation_use": len(use),
-        "implementation_use": use,
+        "recording_date_and_time": times.timestamp(state.recorded),
+        "integrity_type": kind,
+        "logical_volume_contents_use": {"unique_id": state.next_unique_id},
+        "number_of_partitions": len(state.sizes),
+        "free_space_table": list(state.free),
+        "size_table": list(state.sizes),
+        "length_of_implementation_use": len(use) + len(state.extension),
+        "implementation_use": use + state.extension,
     }
     return tags.seal(
         ecma167.LogicalVolumeIntegrityDescriptor, fields, location=location, version=volume.version
     )
 
 
-def _terminator(volume: VolumeDescription, location: int) -> bytes:
+def _vat_integrity(volume: VolumeDescription, location: int) -> bytes:
+    # It stays open: on a VAT volume the VAT is what is kept up to date, and
+    # the sizes of the virtual partition are not known (UDF 6.10.1.1).
+    state = IntegrityState(
+        is_open=True,
+        recorded=volume.created,
+        next_unique_id=FIRST_UNIQUE_ID,
+        files=0,
+        directories=1,
+        free=(UNKNOWN_SIZE, UNKNOWN_SIZE),
+        sizes=(volume.partition_length, UNKNOWN_SIZE),
+    )
+    return integrity(volume, location, state)
+
+
+def terminator(volume: VolumeDescription, location: int) -> bytes:
+    """A terminating descriptor (3/10.9, 4/14.2)."""
     return tags.seal(ecma167.TerminatingDescriptor, {}, location=location, version=volume.version)
 
 
-def file_set(volume: VolumeDescription) -> bytes:
-    """The file set descriptor, at virtual block 0 (ECMA-167 4/14.1)."""
+# -- files -------------------------------------------------------------------------
+
+
+def file_set(
+    volume: VolumeDescription,
+    *,
+    location: int = VIRTUAL_FILE_SET,
+    root: Fields | None = None,
+) -> bytes:
+    """The file set descriptor, one block (ECMA-167 4/14.1): at that block of its
+    partition, with the root directory at ``root``, a long_ad; as they are with
+    a VAT where nothing is said."""
     fields = {
         "recording_date_and_time": times.timestamp(volume.created),
         "logical_volume_identifier": text.encode_label(volume.label),
         "file_set_identifier": text.encode_dstring(volume.label, 32, truncate=True),
-        "root_directory_icb": virtual_block(VIRTUAL_ROOT),
+        "root_directory_icb": root or virtual_block(VIRTUAL_ROOT),
         "domain_identifier": osta.domain_id(volume.revision),
     }
     return tags.seal(
-        ecma167.FileSetDescriptor, fields, location=VIRTUAL_FILE_SET, version=volume.version
+        ecma167.FileSetDescriptor, fields, location=location, version=volume.version
     ).ljust(BLOCK, b"\0")
 
 
