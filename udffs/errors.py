@@ -138,6 +138,20 @@ class AlreadyFormattedError(CallerError):
     errno = errno.EEXIST
 
 
+class FormatModeError(CallerError):
+    """The disc cannot be formatted like that: {why}."""
+
+
+class NotErasableError(CallerError):
+    """The disc in {drive} cannot be erased: {why}."""
+
+
+class NotConfirmedError(CallerError):
+    """Nothing was erased: {why}"""
+
+    errno = errno.EPERM
+
+
 class AlreadyClosedError(CallerError):
     """The disc is closed for good; nothing can be added to it."""
 

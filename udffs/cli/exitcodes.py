@@ -33,7 +33,8 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         USAGE,
-        "wrong command line, wrong settings file, or a label that does not fit",
+        "wrong command line, wrong settings file, a label that does not fit, or something "
+        "that this kind of disc or drive cannot do",
         (udffs.CallerError, media.MediaUsageError),
     ),
     Row(
@@ -91,6 +92,7 @@ TABLE: tuple[Row, ...] = (
         "the host's own file system refused something",
         (OSError, udffs.SpoolFullError, media.HostFileError),
     ),
+    Row(16, "not confirmed, so nothing was erased", (udffs.NotConfirmedError,)),
     Row(INTERRUPTED, "interrupted (Ctrl-C)", (KeyboardInterrupt,)),
 )
 

@@ -307,5 +307,7 @@ def sparing_fields(
     }
 
 
+SPARING_AVAILABLE = 0xFFFFFFFF
+"""An original location for a spare packet that waits to be used (UDF 2.2.12)."""
 SPARING_DEFECTIVE = 0xFFFFFFF0
 """An original location for a spare packet that is itself bad (UDF 2.2.12)."""
