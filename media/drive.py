@@ -4,21 +4,31 @@ Commands go out one at a time, whichever thread they come from, and errors are
 met as :mod:`media.reactions` has them. What remains reaches the caller as a
 :class:`media.errors.MediaError` with the sense code behind it.
 
-Addresses and counts are blocks of 2,048 bytes.
+Addresses and counts are blocks of 2,048 bytes. (More than 500 lines, for it is one
+list of short methods: all that a drive can be asked to do.)
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from media import errors
-from media.channel import Channel, Log
+from media.channel import TIMEOUT, Channel, Log
 from media.mmc import commands, features, pages, replies
 from media.mmc.bits import parse
-from media.mmc.sense import ILLEGAL_REQUEST, NOT_READY, UNIT_ATTENTION
+from media.mmc.sense import (
+    HARDWARE_ERROR,
+    ILLEGAL_REQUEST,
+    MEDIUM_ERROR,
+    NOT_READY,
+    UNIT_ATTENTION,
+    words,
+)
 from media.reactions import Purpose, Remedy, react
 from media.state import (
     CD_BLOCKS_PER_KILOBYTE,
@@ -26,16 +36,21 @@ from media.state import (
     Configuration,
     DiscState,
     DriveInfo,
+    FormatCapacities,
     TocPoint,
     Track,
     configuration,
     disc_state,
     drive_info,
+    format_capacities,
+    format_list,
+    media_event,
     toc_points,
     track,
     with_speed,
 )
 from media.transport import Buffer, Transport
+from media.write_parameters import WriteSetUp, in_fixed_packets
 
 BLOCK = 2048
 
@@ -50,6 +65,10 @@ _POLL = 0.3
 _READ10, _WRITE10 = 0x28, 0x2A
 _pack_read10 = commands.READ10_FAST.pack
 _pack_write10 = commands.WRITE10_FAST.pack
+
+
+#: As a number of blocks in FORMAT UNIT: as many as there are
+ALL_BLOCKS = 0xFFFFFFFF
 
 
 class DriveEvent(enum.Enum):
@@ -82,7 +101,7 @@ class Drive:
         self._channel = Channel(transport, name, sleep, self.log, self._apply)
         self._send = self._channel.command
         self._locked = False
-        self._multi_session: int | None = None
+        self._write_set_up: WriteSetUp | None = None
         self._speed: int | None = None
         self._chunk = max(1, transport.max_transfer // BLOCK)
         self.info = self._probe()
@@ -97,8 +116,8 @@ class Drive:
             self._set_up_again()
 
     def _resend_page(self) -> None:
-        if self._multi_session is not None:
-            self._select_write_parameters(self._multi_session)
+        if self._write_set_up is not None:
+            self._select_write_parameters(self._write_set_up)
 
     def _set_up_again(self) -> None:
         """After a reset: lock, speed and page 05h as they were."""
@@ -209,7 +228,7 @@ class Drive:
     def eject(self) -> None:
         """Let the disc out. What was written must have been flushed."""
         self.allow_removal()
-        self._multi_session = None
+        self._write_set_up = None
         self._send(commands.StartStopUnit.build({"load_eject": 1}), timeout=_LONG_TIMEOUT)
 
     def wait_ready(self, progress: Progress | None = None, limit: float = _CLOSE_TIMEOUT) -> None:
@@ -249,14 +268,8 @@ class Drive:
                 "allocation_length": size,
             }
         )
-        reply = self._optional(cdb, size)
-        header = parse(replies.EventStatus, reply)
-        if header.no_event_available or header.notification_class != replies.MEDIA_CLASS:
-            return []
-        event = parse(replies.MediaEvent, reply[replies.EventStatus.sizeof() :])
-        known = {kind.value: kind for kind in DriveEvent}
-        found = known.get(event.media_event_code)
-        return [] if found is None else [found]
+        code = media_event(self._optional(cdb, size))
+        return [event for event in DriveEvent if event.value == code]
 
     # -- the disc --------------------------------------------------------------
 
@@ -270,7 +283,22 @@ class Drive:
             return NO_DISC
         profile = self.configuration().profile
         is_cd = profile in (features.CD_R, features.CD_RW)
-        return disc_state(reply, profile, self._toc(replies.ATIP_FORMAT) if is_cd else b"")
+        disc = disc_state(reply, profile, self._toc(replies.ATIP_FORMAT) if is_cd else b"")
+        if disc.profile != features.CD_RW or disc.mrw or disc.status == "blank":
+            return disc
+        return replace(disc, formatted=self.track(disc.first_track).rewritable)
+
+    def capacity(self) -> int:
+        """Blocks from the first to the last that can be read (READ CAPACITY)."""
+        size = replies.Capacity.sizeof()
+        reply = self._send(commands.ReadCapacity.build({}), read_length=size)
+        return int(parse(replies.Capacity, reply).logical_block_address) + 1
+
+    def format_capacities(self) -> FormatCapacities:
+        """How the disc is formatted, and how this drive could format it."""
+        length = 0x100
+        cdb = commands.ReadFormatCapacities.build({"allocation_length": length})
+        return format_capacities(self._optional(cdb, length))
 
     def _toc(self, form: int) -> bytes:
         """READ TOC/PMA/ATIP as the drive answers; empty where the disc has none."""
@@ -303,6 +331,11 @@ class Drive:
         return [self.track(number) for number in range(disc.first_track, disc.last_track + 1)]
 
     # -- reading ---------------------------------------------------------------
+
+    @property
+    def transfer_limit(self) -> int:
+        """Blocks that one command carries at most."""
+        return self._chunk
 
     def read(self, block: int, count: int) -> bytes:
         """``count`` blocks. Raises UnreadableBlockError with the first bad block."""
@@ -352,21 +385,33 @@ class Drive:
 
         ``multi_session`` says what closing the session will do: APPENDABLE or FINAL.
         """
-        self._select_write_parameters(multi_session)
-        self._multi_session = multi_session
+        self._set_up(WriteSetUp(multi_session))
 
-    def _select_write_parameters(self, multi_session: int) -> None:
+    def set_up_fixed_packets(self, packet_length: int = 32) -> None:
+        """Mode page 05h for packets of so many blocks, in the data mode of the disc's track."""
+        disc = self.disc()
+        mode = self.track(disc.first_track).data_mode if disc.formatted else 1
+        self._set_up(in_fixed_packets(packet_length, mode))
+
+    def _set_up(self, wanted: WriteSetUp) -> None:
+        self._select_write_parameters(wanted)
+        self._write_set_up = wanted
+
+    def _select_write_parameters(self, wanted: WriteSetUp) -> None:
         try:
-            self._send_write_parameters(pages.CURRENT_VALUES, multi_session)
+            self._send_write_parameters(pages.CURRENT_VALUES, wanted)
         except errors.CommandRefusedError as error:
             self.log(f"{error}; trying again from the drive's default values")
-            self._send_write_parameters(pages.DEFAULT_VALUES, multi_session)
+            self._send_write_parameters(pages.DEFAULT_VALUES, wanted)
 
-    def _send_write_parameters(self, control: int, multi_session: int) -> None:
+    def _send_write_parameters(self, control: int, wanted: WriteSetUp) -> None:
         page = self._page(pages.WRITE_PARAMETERS, control)
         if not page:
             raise errors.RecordingRefused(name=self.name, why="it is no burner")
-        data = pages.ModeHeader10.build({}) + variable_packets(page, multi_session)
+        self._select_page(wanted.page(page))
+
+    def _select_page(self, page: bytes) -> None:
+        data = pages.ModeHeader10.build({}) + page
         self._send(commands.ModeSelect10.build({"parameter_list_length": len(data)}), data)
 
     def calibrate(self) -> None:
@@ -416,6 +461,50 @@ class Drive:
         fields = {"immed": 1, "logical_track_number": number}
         self._long_operation(commands.RepairTrack, fields, progress)
 
+    # -- formatting and blanking -------------------------------------------------
+
+    def blank(self, *, full: bool, progress: Progress | None = None) -> None:
+        """BLANK: the whole disc, or only what makes it look blank. FormatFailedError."""
+        kind = commands.BLANK_DISC if full else commands.BLANK_MINIMAL
+        with _as_failed("erased"):
+            self._long_operation(commands.Blank, {"immed": 1, "blanking_type": kind}, progress)
+
+    def format_unit(
+        self, type_: int, blocks: int, parameter: int, *, progress: Progress | None = None
+    ) -> None:
+        """FORMAT UNIT with a type of MMC-6 table 460; a Mt. Rainier drive goes on with it
+        in the background after this has returned. Raises FormatFailedError."""
+
+        cdb = commands.FormatUnit.build({"format_data": 1, "format_code": commands.FORMAT_BY_TYPE})
+
+        def send(immed: int, timeout: float) -> None:
+            data = format_list(type_, blocks, parameter, immed=immed)
+            self._send(cdb, data, purpose=Purpose.FLUSH, timeout=timeout)
+
+        with _as_failed("formatted"):
+            try:
+                send(1, TIMEOUT)
+            except errors.CommandRefusedError as error:
+                if error.sense is None or error.sense[:2] != (ILLEGAL_REQUEST, 0x26):
+                    raise
+                send(0, _CLOSE_TIMEOUT)
+            self.wait_ready(progress)
+
+    def stop_background_format(self, progress: Progress | None = None) -> None:
+        """So that the disc can be taken out; it can be gone on with later."""
+        self._close(commands.STOP_BACKGROUND_FORMAT, 0, progress)
+
+    def restart_background_format(self) -> None:
+        """Go on with a Mt. Rainier format that was stopped."""
+        self.format_unit(replies.FORMAT_MRW, ALL_BLOCKS, replies.MRW_RESTART)
+
+    def select_defect_managed_area(self) -> None:
+        """Page 2Ch: the blocks of a Mt. Rainier disc that the drive looks after."""
+        for code in (pages.MRW, pages.EARLY_MRW):
+            page = self._page(code)
+            if page and parse(pages.MrwPage, page).lba_space != pages.DEFECT_MANAGED_AREA:
+                self._select_page(pages.MrwPage.build({"page_code": code}))
+
     def _long_operation(
         self, command: Any, fields: dict[str, int], progress: Progress | None
     ) -> None:
@@ -446,32 +535,13 @@ class Drive:
             self._channel.close()
 
 
-def variable_packets(page: bytes, multi_session: int) -> bytes:
-    """Mode page 05h made to say: packets of variable size, Mode 1 (MMC-6 7.5).
-
-    What the standard does not define is kept as the drive has it, except that
-    reserved bits are cleared, which strict drives insist on.
-    """
-    layout = pages.WriteParameters
-    fields: dict[str, Any] = {
-        name: value
-        for name, value in parse(layout, page).items()
-        if isinstance(name, str) and not name.startswith(("_", "reserved"))
-    }
-    fields.update(
-        parameters_savable=0,
-        buffer_underrun_free=0,
-        link_size_valid=0,
-        test_write=0,
-        write_type=pages.PACKET,
-        multi_session=multi_session,
-        fixed_packet=0,
-        copy=0,
-        track_mode=pages.DATA_INCREMENTAL,
-        data_block_type=pages.MODE_1,
-        link_size=0,
-        session_format=0,
-        packet_size=0,
-    )
-    built: bytes = layout.build(fields)
-    return built[: len(page)] + page[len(built) :]
+@contextlib.contextmanager
+def _as_failed(what: str) -> Iterator[None]:
+    """What a format or a blanking ended with, in words of its own."""
+    try:
+        yield
+    except (errors.PacketLostError, errors.DriveFailedError) as error:
+        if error.sense is None or error.sense[0] not in (MEDIUM_ERROR, HARDWARE_ERROR):
+            raise
+        why = words(*error.sense)
+        raise errors.FormatFailedError(what=what, why=why, sense=error.sense) from error

@@ -112,6 +112,24 @@ class WrongMediumError(DiscFault):
     errno = errno.EMEDIUMTYPE if hasattr(errno, "EMEDIUMTYPE") else errno.EIO
 
 
+class NotErasableError(WrongMediumError):
+    """A {kind} can be written only once: it can be neither erased nor formatted."""
+
+    defaults = {"kind": "disc of this kind"}
+
+
+class NoMountRainierError(WrongMediumError):
+    """{name} knows no Mt. Rainier (MRW): format the disc in packets instead."""
+
+    defaults = {"name": "The drive"}
+
+
+class FormatFailedError(DiscFault):
+    """The disc could not be {what}: {why}"""
+
+    defaults = {"what": "formatted"}
+
+
 class ReadOnlyMediumError(DiscFault):
     """Nothing can be written to this disc: {why}"""
 
@@ -154,6 +172,14 @@ class PacketLostError(DiscFault):
     def __init__(self, message: str = "", *, next_writable: int, **fields: Any) -> None:
         self.next_writable = next_writable
         super().__init__(message, next_writable=next_writable, **fields)
+
+
+class DefectivePacketError(DiscFault):
+    """The packet at block {block} of the disc cannot be written."""
+
+    def __init__(self, message: str = "", *, block: int, **fields: Any) -> None:
+        self.block = block
+        super().__init__(message, block=block, **fields)
 
 
 class CalibrationError(DiscFault):

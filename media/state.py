@@ -23,6 +23,7 @@ STATUS = {
     replies.DISC_COMPLETE: "complete",
     replies.DISC_OTHER: "other",
 }
+CAPACITY_KIND = {replies.UNFORMATTED: "unformatted", replies.FORMATTED: "formatted"}
 SESSION_STATE = {
     replies.SESSION_EMPTY: "empty",
     replies.SESSION_INCOMPLETE: "incomplete",
@@ -62,7 +63,8 @@ class DiscState:
     ``status`` is "none" (no disc), "blank", "appendable", "complete" or "other";
     ``last_session_state`` "empty", "incomplete", "damaged" or "complete".
     ``sessions`` counts an open or empty last one too. ``last_possible_lead_out``
-    is a block, None where the drive does not say.
+    is a block, None where the drive does not say. ``formatted``: written in fixed
+    packets, any of which can be written again; ``mrw``: formatted as Mt. Rainier.
     """
 
     profile: int
@@ -75,6 +77,13 @@ class DiscState:
     last_track: int = 0
     background_format_status: int = 0
     last_possible_lead_out: int | None = None
+    formatted: bool = False
+    mrw: bool = False
+
+    @property
+    def background_format_suspended(self) -> bool:
+        """A format has been begun and neither goes on nor is it finished."""
+        return self.background_format_status == replies.BACKGROUND_SUSPENDED
 
     @property
     def kind(self) -> str:
@@ -91,7 +100,7 @@ class Track:
 
     ``next_writable`` and ``last_recorded`` are None where the drive says they
     do not hold; ``size`` and ``free`` count blocks, ``packet_size`` is 0 for
-    packets of variable size.
+    packets of variable size. ``data_mode`` is 1 or 2 (XA), MMC-6 table 501.
     """
 
     number: int
@@ -106,11 +115,48 @@ class Track:
     reserved: bool = False
     blank: bool = False
     packets: bool = False
+    data_mode: int = 1
+
+    @property
+    def rewritable(self) -> bool:
+        """On a CD-RW: a track that FORMAT UNIT has made, all of it in fixed packets."""
+        appendable = self.next_writable is not None and self.free > 0
+        return self.packets and self.packet_size > 0 and not appendable
 
     @property
     def end(self) -> int:
         """The last block of the track."""
         return self.start + self.size - 1
+
+
+@dataclass(frozen=True, slots=True)
+class FormatDescriptor:
+    """One way in which a disc is, or can be, formatted: of so many ``blocks``.
+
+    ``kind`` is "unformatted" (then ``blocks`` are the most there can be),
+    "formatted" or "none" in the first one of a list, "formattable" in the others;
+    ``parameter`` is what FORMAT UNIT wants with the format ``type`` (MMC-6 table 460).
+    """
+
+    kind: str
+    type: int
+    blocks: int
+    parameter: int
+
+
+@dataclass(frozen=True, slots=True)
+class FormatCapacities:
+    """How the disc is formatted, and how it could be (READ FORMAT CAPACITIES)."""
+
+    current: FormatDescriptor
+    formattable: tuple[FormatDescriptor, ...] = ()
+
+    def find(self, type_: int, parameter: int | None = None) -> FormatDescriptor | None:
+        """The first format of a type, of any parameter or the given one."""
+        for each in self.formattable:
+            if each.type == type_ and parameter in (None, each.parameter):
+                return each
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +268,8 @@ def disc_state(reply: bytes, profile: int, atip: bytes = b"") -> DiscState:
         | info.last_track_number_in_last_session_lsb,
         background_format_status=info.background_format_status,
         last_possible_lead_out=lead_out,
+        mrw=profile == features.CD_RW and info.background_format_status > 0,
+        formatted=profile == features.CD_RW and info.background_format_status > 0,
     )
 
 
@@ -258,7 +306,50 @@ def track(reply: bytes) -> Track:
         reserved=bool(info.reserved_track),
         blank=bool(info.blank),
         packets=bool(info.packet),
+        data_mode=info.data_mode,
     )
+
+
+def format_capacities(reply: bytes) -> FormatCapacities:
+    """From READ FORMAT CAPACITIES, which may be cut off."""
+    header, size = replies.CapacityListHeader, replies.CapacityDescriptor.sizeof()
+    length = parse(header, reply).capacity_list_length
+    body = reply[header.sizeof() :][:length]
+    fields = [
+        parse(replies.CapacityDescriptor, body[at : at + size])
+        for at in range(0, len(body) - size + 1, size)
+    ]
+    found = [
+        FormatDescriptor(
+            "formattable", each.format_type, each.number_of_blocks, each.type_dependent_parameter
+        )
+        for each in fields
+    ]
+    if not found:
+        return FormatCapacities(FormatDescriptor("none", 0, 0, 0))
+    kind = CAPACITY_KIND.get(fields[0].descriptor_type, "none")
+    return FormatCapacities(replace(found[0], kind=kind, type=0), tuple(found[1:]))
+
+
+def format_list(type_: int, blocks: int, parameter: int, *, immed: int) -> bytes:
+    """What FORMAT UNIT is sent (MMC-6 6.4.3)."""
+    header: bytes = replies.FormatListHeader.build({"format_options_valid": 1, "immed": immed})
+    fields = {
+        "number_of_blocks": blocks,
+        "format_type": type_,
+        "type_dependent_parameter": parameter,
+    }
+    built: bytes = replies.FormatDescriptor.build(fields)
+    return header + built
+
+
+def media_event(reply: bytes) -> int | None:
+    """The code in the reply to GET EVENT STATUS NOTIFICATION; None if nothing happened."""
+    header = parse(replies.EventStatus, reply)
+    if header.no_event_available or header.notification_class != replies.MEDIA_CLASS:
+        return None
+    event = parse(replies.MediaEvent, reply[replies.EventStatus.sizeof() :])
+    return int(event.media_event_code)
 
 
 def toc_points(reply: bytes) -> list[TocPoint]:

@@ -1,8 +1,9 @@
 """Where drives and file systems meet: blocks of 2,048 bytes.
 
 A :class:`SequentialStore` is a disc that is written at one place only, its
-next writable address, in packets; an :class:`ImageStore` is a plain file that
-holds a disc. (Discs that can be rewritten anywhere will be a third one.)
+next writable address, in packets; a :class:`RewritableStore` can be written
+anywhere, in whole packets; an :class:`ImageStore` is a plain file that holds a
+disc.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from media import errors
 from media.drive import BLOCK, Drive
 from media.layout import SessionSpan
 from media.mmc import features
+from media.rewritable import RewritableStore
 from media.sequential import SequentialStore
 
 __all__ = [
     "BLOCK",
     "BlockStore",
     "ImageStore",
+    "RewritableStore",
     "SequentialStore",
     "SessionSpan",
     "open_store",
@@ -55,8 +58,9 @@ class BlockStore(Protocol):
     def close(self) -> None: ...
 
 
-def open_store(drive: Drive, *, writable: bool = True) -> SequentialStore:
-    """The store for the disc in a drive.
+def open_store(drive: Drive, *, writable: bool = True) -> SequentialStore | RewritableStore:
+    """The store for the disc in a drive: a CD-RW in fixed packets or formatted as
+    Mt. Rainier is rewritable, any other is written like a CD-R.
 
     Raises NoMediumError, or WrongMediumError for a kind of disc that is not
     supported.
@@ -64,8 +68,10 @@ def open_store(drive: Drive, *, writable: bool = True) -> SequentialStore:
     disc = drive.disc()
     if disc.status == "none":
         raise errors.NoMediumError(name=drive.name)
-    if disc.profile not in (features.CD_R, features.CD_ROM):
+    if disc.profile not in (features.CD_R, features.CD_RW, features.CD_ROM):
         raise errors.WrongMediumError(why=f"{disc.kind} is not supported yet")
+    if disc.formatted or disc.mrw:
+        return RewritableStore(drive, writable=writable, disc=disc)
     return SequentialStore(drive, writable=writable, disc=disc)
 
 

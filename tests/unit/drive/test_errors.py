@@ -21,6 +21,7 @@ FIELDS = {
     "why": "it fell",
     "what": "a slip",
     "block": 7,
+    "kind": "CD-R",
     "next_writable": 8,
     "command": "WRITE(10)",
     "seconds": 3,
