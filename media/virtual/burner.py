@@ -21,10 +21,12 @@ from media.virtual import refusal
 from media.virtual.clock import COMMAND, EJECT, LOAD, Clock
 from media.virtual.commands import TABLE, Command
 from media.virtual.faults import Faults
+from media.virtual.medium import Medium
 from media.virtual.modes import SPEED_UNIT, ModePages
+from media.virtual.overwriter import suited
 from media.virtual.recorder import Recorder
 from media.virtual.refusal import Refusal
-from media.virtual.storage import BLOCK, Buffer, MemoryStorage
+from media.virtual.storage import BLOCK, Buffer, MemoryStorage, PagedMemory
 
 VENDOR, PRODUCT, REVISION = "UDFFS", "VIRTUAL BURNER", "0.1"
 #: The usual size of a CD drive's buffer
@@ -71,7 +73,10 @@ class Burner:
         self.speed = speed
         self.writable = writable
         self.name = name
-        self.modes = ModePages(speed, READ_SPEED, BUFFER_BYTES)
+        kind = recorder.medium.kind
+        #: What the drive can do besides CD-R: CD-RW, and Mt. Rainier
+        self.rewriter, self.mrw = kind.erasable, kind.mrw
+        self.modes = ModePages(speed, READ_SPEED, BUFFER_BYTES, self.rewriter, self.mrw)
         self.present = True  # a disc lies in the tray
         self.tray_open = False
         self.loaded = True  # both: the drive can use it
@@ -81,6 +86,11 @@ class Burner:
         self._operation: Operation | None = None
         self._on_close = on_close
         self._lock = threading.Lock()
+
+    @property
+    def medium(self) -> Medium:
+        """The state of the disc; ``wear`` counts the rewrites of each fixed packet."""
+        return self.recorder.medium
 
     @property
     def seconds(self) -> float:
@@ -204,6 +214,12 @@ class Burner:
                 self.clock.spend(operation.seconds)
             if operation.action:
                 getattr(self.recorder, operation.action)(*operation.arguments)
+                self.recorder = suited(self.recorder)
+
+    def spoil(self) -> None:
+        """Blanking or formatting begins: what was on the disc is gone."""
+        self.recorder.spoil()
+        self.recorder = suited(self.recorder)
 
     def pending_sense(self) -> bytes:
         """What REQUEST SENSE answers: an attention, a progress, or nothing."""
@@ -213,6 +229,11 @@ class Burner:
             self.poll()
         except Refusal as running:
             return running.sense
+        self.recorder.work_in_background()
+        background = self.recorder.background
+        if self.loaded and background is not None and background[0]:
+            _, asc, ascq = refusal.FORMAT_IN_PROGRESS
+            return refusal.encode(0, asc, ascq, background[1])
         return refusal.encode(0, 0, 0)
 
     # -- tray ------------------------------------------------------------------------------
@@ -225,6 +246,7 @@ class Burner:
             return
         if self.loaded:
             self.recorder.synchronize()
+            self.recorder.suspend()
         self._open_tray()
         self._wait_for_tray(EJECT, immed, refusal.OPERATION_IN_PROGRESS)
 
@@ -324,7 +346,7 @@ class Burner:
         """An independent copy of drive and disc, in memory; data is shared until it
         changes. Only for a disc in memory."""
         storage = self.recorder.storage
-        if not isinstance(storage, MemoryStorage):
+        if not isinstance(storage, MemoryStorage | PagedMemory):
             raise MediaUsageError("Only a disc in memory can be copied as it is.")
         with self._lock:
             recorder = self.recorder.clone(storage.clone(), self.faults.clone())
@@ -336,7 +358,10 @@ class Burner:
                 name=self.name,
             )
             other.modes = self.modes.clone()
-            for name in ("present", "tray_open", "loaded", "prevented", "event"):
+            for name in (
+                *("present", "tray_open", "loaded", "prevented", "event"),
+                *("rewriter", "mrw"),
+            ):
                 setattr(other, name, getattr(self, name))
             other._attention = self._attention.copy()
             other._operation = self._operation and replace(self._operation)

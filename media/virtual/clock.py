@@ -34,6 +34,10 @@ PMA_UPDATE = 1.5
 #: Blocks that closing the first and a later session burns besides: lead-out, lead-in
 LEAD_IN_BLOCKS = 4_500
 FIRST_LEAD_OUT_BLOCKS, LATER_LEAD_OUT_BLOCKS = 6_750, 2_250
+#: Blanking what says where everything is: about a minute at any speed
+MINIMAL_BLANK = 60.0
+#: Until a Mt. Rainier format has gone so far that the disc can be used
+MRW_BEGINNING = 40.0
 #: Geometry of a CD, in millimetres (Red Book): where block 0 lies, the pitch of
 #: the groove, the way of one block along it
 FIRST_RADIUS, TRACK_PITCH, BLOCK_LENGTH = 25.0, 0.0016, 1300 / 75
@@ -92,6 +96,29 @@ class Clock:
         self.laser += link_blocks / (BLOCKS_PER_SECOND * self.speed)
         self.head += link_blocks
 
+    def rewrite(self, block: int, span: int, bus_blocks: int, *, again: bool = False) -> None:
+        """Write ``span`` blocks of the groove over (link blocks included), for which the
+        host sent ``bus_blocks``. What follows the last packet while the laser is still
+        at it goes on without a seek; ``again``: the drive reads it first, a turn before."""
+        now = self.seconds + COMMAND + bus_blocks * BUS
+        rate = BLOCKS_PER_SECOND * self.speed
+        laser = self.laser
+        if block != self.head or laser < now or again:
+            start = laser if laser > now else now
+            way = self.seek(block) or SETTLE + self.rotation(block) / 2
+            laser = start + way
+        if again:
+            laser += span / rate + self.rotation(block)
+        self.laser = laser + span / rate
+        self.head = block + span
+        full = self.laser - self.buffer_blocks / rate
+        self.seconds = full if full > now else now
+
+    def wait_for_laser(self) -> None:
+        """Reading has to wait for what is being burnt."""
+        if self.laser > self.seconds:
+            self.seconds = self.laser
+
     def drain(self) -> None:
         """Wait until the buffer is empty."""
         self.seconds = max(self.seconds + COMMAND, self.laser)
@@ -110,6 +137,12 @@ class Clock:
             COMMAND + self.seek(block) + count * max(BUS, 1 / (BLOCKS_PER_SECOND * self.read_speed))
         )
         self.head = block + count
+
+    def whole_disc(self, blocks: int) -> float:
+        """Seconds of recording so many blocks of the groove, and lead-in and lead-out;
+        they are not spent by this."""
+        total = LEAD_IN_BLOCKS + blocks + FIRST_LEAD_OUT_BLOCKS
+        return PMA_UPDATE + total / (BLOCKS_PER_SECOND * self.speed)
 
     def close_session(self, first: bool) -> float:
         """Seconds of closing a session; they are not spent by this."""

@@ -22,6 +22,7 @@ from media.virtual.faults import Faults
 from media.virtual.kinds import KINDS, Kind
 from media.virtual.lock import lock
 from media.virtual.medium import Medium
+from media.virtual.overwriter import suited
 from media.virtual.recorder import Journal, NoJournal, Recorder
 from media.virtual.state import (
     State,
@@ -31,7 +32,7 @@ from media.virtual.state import (
     read_state,
     state_path,
 )
-from media.virtual.storage import BLOCK, FileStorage, MemoryStorage, Storage
+from media.virtual.storage import BLOCK, FileStorage, MemoryStorage, PagedMemory, Storage
 
 _BINARY: int = getattr(os, "O_BINARY", 0)
 
@@ -82,8 +83,9 @@ def is_virtual_disc(path: Path) -> bool:
     return path.is_file() and state_path(path).is_file()
 
 
-def open_burner(path: Path, *, writable: bool = True, speed: float = 16) -> Burner:
-    """A drive of ``speed`` (multiples of 1x) with this disc in it, just switched on.
+def open_burner(path: Path, *, writable: bool = True, speed: float | None = None) -> Burner:
+    """A drive with this disc in it, just switched on. ``speed`` (multiples of 1x) is 16
+    for a CD-R and 10 for a CD-RW unless said.
 
     A disc that is open for writing is locked: NoSuchDriveError, NotADiscImageError,
     DriveBusyError (names the process), RecordingRefused (no permission),
@@ -112,7 +114,7 @@ def _open_image(path: Path, writable: bool) -> int:
         raise _refused("open", path, error) from error
 
 
-def _open_locked(path: Path, fd: int, writable: bool, speed: float) -> Burner:
+def _open_locked(path: Path, fd: int, writable: bool, speed: float | None) -> Burner:
     if writable and not lock(fd):
         raise DriveBusyError(name=str(path), holder=_holder(path))
     state = read_state(path)
@@ -120,6 +122,9 @@ def _open_locked(path: Path, fd: int, writable: bool, speed: float) -> Burner:
     if writable:
         journal = _open_log(path, state)
     storage = FileStorage(fd)
+    speed = speed or state.medium.kind.speed
+    if state.medium.area is not None:
+        state.medium.area.running = False  # it does not run on in a closed file
     recorder = _recorder(state.medium, storage, journal or NoJournal(), speed)
     _recover(recorder, storage, writable)
 
@@ -172,12 +177,15 @@ def _recover(recorder: Recorder, storage: FileStorage, writable: bool) -> None:
         storage.truncate(medium.end)
 
 
-def memory_burner(kind: str, *, speed: float = 16, serial: str = "0" * 16) -> Burner:
+def memory_burner(kind: str, *, speed: float | None = None, serial: str = "0" * 16) -> Burner:
     """A drive with a blank disc that is kept in memory, for tests."""
-    recorder = _recorder(Medium(_kind(kind)), MemoryStorage(), NoJournal(), speed)
+    disc = _kind(kind)
+    speed = speed or disc.speed
+    storage = PagedMemory() if disc.erasable else MemoryStorage()
+    recorder = _recorder(Medium(disc), storage, NoJournal(), speed)
     return Burner(recorder, serial=serial, speed=speed)
 
 
 def _recorder(medium: Medium, storage: Storage, journal: Journal, speed: float) -> Recorder:
     clock = Clock(speed, READ_SPEED, BUFFER_BYTES // BLOCK)
-    return Recorder(medium, storage, journal, clock, Faults())
+    return suited(Recorder(medium, storage, journal, clock, Faults()))

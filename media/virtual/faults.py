@@ -13,6 +13,27 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 SenseCode = tuple[int, int, int]
+#: A torn packet: nothing of it can be read; the first blocks are new, some after
+#: them unreadable, the rest old; the first new, the rest old, and all is readable.
+TornHow = Literal["unreadable", "mixed", "half"]
+
+
+@dataclass(frozen=True, slots=True)
+class FixedCut:
+    """Exactly what a power cut does to the fixed packets in the drive's buffer.
+
+    ``burnt`` are the first blocks of those that were burnt before it, ``torn`` is
+    that of the one under the laser (None: none was), of which ``at`` blocks are new
+    (how "mixed" and "half"; ``unreadable`` blocks behind them are lost in "mixed").
+    All others are as they were. Blocks of packets that are not in the buffer are
+    ignored.
+    """
+
+    burnt: frozenset[int] = frozenset()
+    torn: int | None = None
+    how: TornHow = "half"
+    at: int = 16
+    unreadable: int = 1
 
 
 @dataclass(slots=True)
@@ -50,6 +71,27 @@ class Faults:
     #: A medium error 3/0C while this packet is written, told at the WRITE or at
     #: the SYNCHRONIZE CACHE.
     write_errors: dict[int, Literal["write", "sync"]] = field(default_factory=dict)
+    #: What a power cut does to fixed packets in the buffer: this, or chance.
+    fixed_cut: FixedCut | None = None
+    #: How chance tears the packet under the laser (None: chance decides that too).
+    torn: TornHow | None = None
+    #: Fixed packets (their first blocks) that cannot be written any more.
+    bad_packets: set[int] = field(default_factory=set)
+    #: So large a share of all fixed packets (0 to 1) is bad from the start.
+    bad_share: float = 0.0
+    #: So many rewrites a fixed packet bears.
+    wear_limit: int | None = None
+    #: When the drive tells of a bad or worn packet.
+    defects_told: Literal["write", "sync"] = "sync"
+    #: When a fixed packet fails, those that were taken after it are lost too.
+    error_empties_buffer: bool = False
+    #: Fixed packets that wait in the buffer can be read; or that fails (5/2C/00).
+    read_buffered: bool = False
+    #: So many fixed packets may wait in the buffer (None: as many as it holds).
+    buffer_packets: int | None = None
+    #: After so many looks (TEST UNIT READY, READ DISC INFORMATION, REQUEST SENSE) a
+    #: Mt. Rainier format in the background is complete.
+    background_polls: int = 12
     #: The unsynced buffer of this packet vanishes, and SYNCHRONIZE CACHE says GOOD.
     lost_buffers: set[int] = field(default_factory=set)
     #: The drive ends this packet by itself, after so many blocks or more.
@@ -105,7 +147,14 @@ class Faults:
     def clone(self) -> Faults:
         """An independent copy."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        for name in ("write_errors", "lost_buffers", "early_ends", "unreadable", "slow"):
+        for name in (
+            "write_errors",
+            "lost_buffers",
+            "early_ends",
+            "unreadable",
+            "slow",
+            "bad_packets",
+        ):
             values[name] = values[name].copy()
         values["failures"] = [
             Failure(f.sense, f.operation, f.after, f.times, f.carried_out) for f in self.failures

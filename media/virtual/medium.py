@@ -1,4 +1,4 @@
-"""A write-once CD as a state: tracks, sessions and packets, and no data.
+"""A CD as a state: tracks, sessions and packets, and no data.
 
 Pure. All that ever happens to a disc is an event (a small JSON-able mapping)
 given to :meth:`Medium.apply`, which the burner does when it happens and the
@@ -7,13 +7,15 @@ state file again when it is read. Everything counts blocks of 2,048 bytes.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from media.mmc.address import PREGAP
-from media.virtual.kinds import Kind
+from media.virtual.area import Area, packed, unpacked
+from media.virtual.kinds import FIXED_PACKET, Kind
 
 Event = Mapping[str, Any]
 
@@ -81,6 +83,17 @@ class Medium:
         #: The first block that no user data may occupy: the last possible
         #: lead-out, less the run-out blocks before it.
         self.limit = kind.lead_out - RUN_OUT_BLOCKS
+        #: How often each fixed packet's place was rewritten; empty on a CD-R
+        self.wear = array("I", bytes(0))
+        if kind.erasable:
+            self.wear = array("I", [0]) * (kind.fixed_blocks // FIXED_PACKET)
+        self._make_blank()
+
+    def _make_blank(self) -> None:
+        #: Formatted in fixed packets, or None: then all is as on a CD-R
+        self.area: Area | None = None
+        #: Blanking or formatting was broken off: nothing can be read
+        self.spoiled = False
         self.sessions = [Session(1)]
         self.tracks = [Track(1, 1, 0, self.limit, 0, 0)]
         self.final = False
@@ -228,6 +241,63 @@ class Medium:
     def _calibrate(self, event: Event) -> None:
         self.calibrations += 1
 
+    # -- events of rewritable discs ---------------------------------------------------
+
+    def _spoil(self, event: Event) -> None:
+        self._make_blank()
+        self.spoiled = True
+        self._one_closed_track(0)
+
+    def _one_closed_track(self, blocks: int) -> None:
+        self.tracks = [
+            Track(1, 1, 0, blocks, blocks, blocks, written=True, closed=True, reserved=True)
+        ]
+        self.sessions = [Session(1, blocks)]
+        self.final = True
+
+    def _blank(self, event: Event) -> None:
+        self._make_blank()
+        if event["full"]:
+            self._wear_out()
+
+    def _format(self, event: Event) -> None:
+        self._make_blank()
+        blocks, mrw = event["n"], event["mrw"]
+        formatted = 0 if mrw else blocks // FIXED_PACKET
+        self.area = Area(blocks, mrw, self.kind.mrw_spares if mrw else 0, formatted, running=mrw)
+        self._one_closed_track(blocks)
+        if not mrw:
+            self._wear_out()
+
+    def _wear_out(self) -> None:
+        self.wear = array("I", [times + 1 for times in self.wear])
+
+    def _worn(self, event: Event) -> None:
+        for first, count, times in event["p"]:
+            for packet in range(first, first + count):
+                self.wear[packet] += times
+
+    def _lost_blocks(self, event: Event) -> None:
+        self._formatted_area.lose((packet, bits) for packet, bits in event["m"])
+
+    def _spare(self, event: Event) -> None:
+        self._formatted_area.spared.add(event["p"])
+        self.wear[event["p"]] = 0
+
+    def _background(self, event: Event) -> None:
+        self._formatted_area.formatted = event["n"]
+
+    @property
+    def _formatted_area(self) -> Area:
+        if self.area is None:
+            raise ValueError("not formatted in fixed packets")
+        return self.area
+
+    @property
+    def most_worn(self) -> int:
+        """Rewrites of the packet that has seen most of them."""
+        return max(self.wear, default=0)
+
     def _opened(self, event: Event) -> None:
         pass  # only says who holds the disc: state.py
 
@@ -242,6 +312,8 @@ class Medium:
         other.pending = self.pending
         other._starts, other._ends = self._starts.copy(), self._ends.copy()
         other._lost = self._lost.copy()
+        other.wear, other.spoiled = self.wear[:], self.spoiled
+        other.area = self.area and self.area.clone()
         return other
 
     def snapshot(self) -> dict[str, Any]:
@@ -256,7 +328,14 @@ class Medium:
             "ends": self._ends,
             "lost": self._lost,
             "pending": self.pending,
+            **self._snapshot_of_rewritable(),
         }
+
+    def _snapshot_of_rewritable(self) -> dict[str, Any]:
+        if not self.kind.erasable:
+            return {}
+        area = self.area and self.area.snapshot()
+        return {"wear": packed(self.wear), "spoiled": self.spoiled, "area": area}
 
     def _restore(self, event: Event) -> None:
         self.sessions = [Session(**session) for session in event["sessions"]]
@@ -265,6 +344,9 @@ class Medium:
         self._starts, self._ends = list(event["starts"]), list(event["ends"])
         self._lost = [(start, end) for start, end in event["lost"]]
         self.pending = tuple(event["pending"]) if event["pending"] else None
+        self.wear = unpacked(event.get("wear", ()))
+        self.spoiled = event.get("spoiled", False)
+        self.area = Area.restore(event["area"]) if event.get("area") else None
 
 
 _EVENTS = {
@@ -278,6 +360,14 @@ _EVENTS = {
     "close-track": Medium._close_track,  # t(rack)
     "close-session": Medium._close_session,  # final
     "calibrate": Medium._calibrate,
+    # a rewritable disc: blanking or formatting begins, and is done
+    "spoil": Medium._spoil,
+    "blank": Medium._blank,  # full
+    "format": Medium._format,  # n blocks, mrw
+    "wear": Medium._worn,  # p: [first packet, packets, rewrites], ...
+    "lost": Medium._lost_blocks,  # m: [packet, its unreadable blocks as bits], ...
+    "spare": Medium._spare,  # p(acket), moved by a Mt. Rainier drive
+    "background": Medium._background,  # n packets formatted so far
     "open": Medium._opened,  # pid
     "snapshot": Medium._restore,
 }

@@ -12,6 +12,7 @@ import construct
 
 from media.mmc import pages
 from media.virtual import refusal
+from media.virtual.kinds import FIXED_PACKET
 from media.virtual.recorder import WriteSettings
 from media.virtual.refusal import Refusal
 
@@ -24,13 +25,24 @@ RAW_AUDIO, XA_MIXED = 0, 13
 LINK_SIZE = 7
 DEFAULT_PAUSE = 150
 
-_BITS: dict[int, int] = {pages.ERROR_RECOVERY: 0xFF, pages.WRITE_PARAMETERS: 0xFF}
+_BITS: dict[int, int] = {
+    pages.ERROR_RECOVERY: 0xFF,
+    pages.WRITE_PARAMETERS: 0xFF,
+    pages.MRW: 0xFF,
+}
 
 
 class ModePages:
-    """Pages 01h, 05h and 2Ah of one drive."""
+    """Pages 01h, 05h and 2Ah of one drive, and 2Ch where it knows Mt. Rainier."""
 
-    def __init__(self, speed: float, read_speed: float, buffer_bytes: int) -> None:
+    def __init__(
+        self,
+        speed: float,
+        read_speed: float,
+        buffer_bytes: int,
+        rewriter: bool = False,
+        mrw: bool = False,
+    ) -> None:
         self._defaults: dict[int, bytes] = {
             pages.ERROR_RECOVERY: pages.ErrorRecovery.build({"read_retry_count": 8}),
             pages.WRITE_PARAMETERS: pages.WriteParameters.build(
@@ -42,9 +54,12 @@ class ModePages:
                     "audio_pause_length": DEFAULT_PAUSE,
                 }
             ),
-            pages.CAPABILITIES: _capabilities(speed, read_speed, speed, buffer_bytes),
+            pages.CAPABILITIES: _capabilities(speed, read_speed, speed, buffer_bytes, rewriter),
         }
-        self._maximum = (speed, read_speed, buffer_bytes)
+        if mrw:
+            self._defaults[pages.MRW] = pages.MrwPage.build({})
+        self._maximum = (speed, read_speed, buffer_bytes, rewriter, mrw)
+        self._rewriter = rewriter
         self.current = dict(self._defaults)
 
     def reset(self) -> None:
@@ -52,8 +67,8 @@ class ModePages:
         self.current = dict(self._defaults)
 
     def set_speed(self, speed: float) -> None:
-        maximum, read_speed, buffer_bytes = self._maximum
-        page = _capabilities(maximum, read_speed, speed, buffer_bytes)
+        maximum, read_speed, buffer_bytes, rewriter, _ = self._maximum
+        page = _capabilities(maximum, read_speed, speed, buffer_bytes, rewriter)
         self.current[pages.CAPABILITIES] = page
 
     def sense(self, page_control: int, page_code: int) -> bytes:
@@ -95,7 +110,10 @@ class ModePages:
             or len(page) != pages.PageHeader.sizeof() + header.page_length
         )
         if not refused and header.page_code == pages.WRITE_PARAMETERS:
-            refused = not _acceptable(pages.WriteParameters.parse(page))
+            refused = not _acceptable(pages.WriteParameters.parse(page), self._rewriter)
+        if not refused and header.page_code == pages.MRW:
+            # Only the defect managed area can be addressed.
+            refused = page != self._defaults[pages.MRW]
         if refused:
             raise Refusal(refusal.INVALID_FIELD_IN_PARAMETER_LIST)
 
@@ -105,6 +123,7 @@ class ModePages:
         page = pages.WriteParameters.parse(self.current[pages.WRITE_PARAMETERS])
         return WriteSettings(
             packets=page.write_type == pages.PACKET,
+            packet_size=page.packet_size if page.fixed_packet else 0,
             xa=page.data_block_type == pages.MODE_2_XA_FORM_1,
             another_session=page.multi_session == pages.APPENDABLE,
         )
@@ -116,8 +135,8 @@ class ModePages:
         return other
 
 
-def _acceptable(page: construct.Container[Any]) -> bool:
-    """Whether a parsed page 05h (MMC-6 7.5) is one that a strict CD-R drive takes."""
+def _acceptable(page: construct.Container[Any], rewriter: bool) -> bool:
+    """Whether a parsed page 05h (MMC-6 7.5) is one that a strict drive takes."""
     reserved = (
         page.reserved_0,
         page.reserved_2,
@@ -132,12 +151,18 @@ def _acceptable(page: construct.Container[Any]) -> bool:
         and page.multi_session in (pages.FINAL, 1, pages.APPENDABLE)
         and page.session_format in (CD_DA_OR_ROM, CD_I, CD_ROM_XA)
         and page.link_size == (LINK_SIZE if page.link_size_valid else 0)
-        # Fixed packets belong to CD-RW.
-        and not page.fixed_packet
-        and page.packet_size == 0
+        and _packet_size_fits(page, rewriter)
         and page.audio_pause_length in (0, DEFAULT_PAUSE)
         and (_packets_fit(page) if page.write_type == pages.PACKET else _tracks_fit(page))
     )
+
+
+def _packet_size_fits(page: construct.Container[Any], rewriter: bool) -> bool:
+    """Fixed packets belong to CD-RW, where they have 32 blocks."""
+    if not page.fixed_packet:
+        return bool(page.packet_size == 0)
+    packets = page.write_type == pages.PACKET
+    return rewriter and packets and bool(page.packet_size == FIXED_PACKET)
 
 
 def _packets_fit(page: construct.Container[Any]) -> bool:
@@ -171,8 +196,10 @@ def _kilobytes(speed: float) -> int:
     return round(speed * SPEED_UNIT)
 
 
-def _capabilities(speed: float, read_speed: float, current: float, buffer_bytes: int) -> bytes:
-    """Page 2Ah: a CD-R writer in a tray, with its write speeds."""
+def _capabilities(
+    speed: float, read_speed: float, current: float, buffer_bytes: int, rewriter: bool
+) -> bytes:
+    """Page 2Ah: a CD-R or CD-RW writer in a tray, with its write speeds."""
     slower = [float(s) for s in (48, 40, 32, 24, 16, 8, 4) if s < speed]
     speeds = [_kilobytes(s) for s in (speed, *slower)]
     descriptors = [
@@ -187,6 +214,7 @@ def _capabilities(speed: float, read_speed: float, current: float, buffer_bytes:
         "cd_rw_read": 1,
         "cd_r_read": 1,
         "cd_r_write": 1,
+        "cd_rw_write": rewriter,
         "buffer_underrun_free": 1,
         "multi_session": 1,
         "mode_2_form_1": 1,

@@ -55,6 +55,8 @@ class WriteSettings(NamedTuple):
     """What mode page 05h says, as far as it matters here."""
 
     packets: bool = False
+    #: Blocks of a fixed packet, 0 for packets of variable size
+    packet_size: int = 0
     xa: bool = False
     another_session: bool = False
 
@@ -90,6 +92,10 @@ class Recorder:
         #: Packets begun since the burner was opened
         self.packets = 0
         self._dirty = False
+        self.set_up()
+
+    def set_up(self) -> None:
+        """What a recorder of another kind of disc needs besides."""
 
     @property
     def blank(self) -> bool:
@@ -139,10 +145,14 @@ class Recorder:
         return self.packet
 
     def _check_begin(self, block: int, count: int) -> Track:
+        if self.medium.spoiled:
+            raise Refusal(refusal.MEDIUM_FORMAT_CORRUPTED)
         if self.medium.final:
             raise Refusal(refusal.WRITE_PROTECTED)
         if not self.settings.packets:
             raise Refusal(refusal.COMMAND_SEQUENCE_ERROR)
+        if self.settings.packet_size:
+            raise Refusal(refusal.ILLEGAL_MODE_FOR_TRACK)
         track = self.medium.track_at(block)
         in_packet = self.packet is not None and self.packet.track is track
         if in_packet or not track.writable or block != track.next:
@@ -256,6 +266,8 @@ class Recorder:
                 raise Refusal(refusal.COMMAND_SEQUENCE_ERROR)
             self.end_packet()
             self.clock.drain()
+        if self.medium.spoiled:
+            raise Refusal(refusal.MEDIUM_FORMAT_CORRUPTED)
         if self.medium.readable_end(block) < block + count or self.faults.unreadable:
             self._check_readable(block, count)
         data = self.storage.read(block, count)
@@ -366,6 +378,9 @@ class Recorder:
     def calibrate(self) -> None:
         """SEND OPC INFORMATION with DoOPC: uses up one area of the disc."""
         self.end_packet()
+        if self.medium.kind.erasable:
+            self.clock.spend(CALIBRATION)  # the areas can be used again
+            return
         if self.medium.calibrations >= CALIBRATION_AREAS:
             raise Refusal(refusal.CALIBRATION_AREA_FULL)
         self.clock.spend(CALIBRATION)
@@ -373,11 +388,45 @@ class Recorder:
         if self.medium.calibrations >= CALIBRATION_WARNING:
             raise Refusal(refusal.CALIBRATION_AREA_ALMOST_FULL)
 
+    # -- blanking and formatting ---------------------------------------------------------
+
+    def spoil(self) -> None:
+        """Blanking or formatting begins: from now on the disc is worth nothing."""
+        self.end_packet()
+        self.record({"e": "spoil"})
+        self.make_durable()
+        self.storage.truncate(0)
+
+    def blank_disc(self, full: bool) -> None:
+        """BLANK is over."""
+        self.record({"e": "blank", "full": full})
+        self.make_durable()
+
+    def format(self, blocks: int, mrw: bool) -> None:
+        """FORMAT UNIT is over, or has gone so far that the disc can be used."""
+        self.storage.resize(blocks)
+        self.record({"e": "format", "n": blocks, "mrw": mrw})
+        self.make_durable()
+
+    @property
+    def background(self) -> tuple[bool, float] | None:
+        """A format in the background: whether it goes on, and what part is done."""
+        return None
+
+    def work_in_background(self) -> None:
+        """The drive is left alone for a while."""
+
+    def suspend(self) -> None:
+        """Stop a format in the background."""
+
+    def restart(self) -> None:
+        """Go on with it."""
+
     # -- copies ---------------------------------------------------------------------------
 
     def clone(self, storage: Storage, faults: Faults) -> Recorder:
         """An independent recorder over a copy of the storage."""
-        other = Recorder(self.medium.clone(), storage, NoJournal(), replace(self.clock), faults)
+        other = type(self)(self.medium.clone(), storage, NoJournal(), replace(self.clock), faults)
         other.settings, other.packets, other._dirty = self.settings, self.packets, self._dirty
         if self.packet is not None:
             track = other.medium.tracks[self.packet.track.number - 1]

@@ -44,6 +44,9 @@ class Storage(Protocol):
     def truncate(self, block: int) -> None:
         """Forget ``block`` and all behind it."""
 
+    def resize(self, blocks: int) -> None:
+        """Forget everything: so many blocks of zeros from now on."""
+
     def erase(self, block: int, count: int) -> None:
         """Forget these blocks; they read as zeros or as missing."""
 
@@ -77,6 +80,10 @@ class FileStorage:
     def truncate(self, block: int) -> None:
         if os.fstat(self._fd).st_size > block * BLOCK:
             os.ftruncate(self._fd, block * BLOCK)
+
+    def resize(self, blocks: int) -> None:
+        os.ftruncate(self._fd, 0)
+        os.ftruncate(self._fd, blocks * BLOCK)
 
     def erase(self, block: int, count: int) -> None:
         _pwrite(self._fd, bytes(count * BLOCK), block * BLOCK)
@@ -147,6 +154,9 @@ class MemoryStorage:
         self._starts = [start for start, _ in kept]
         self._pieces = [piece for _, piece in kept]
 
+    def resize(self, blocks: int) -> None:
+        self._starts, self._pieces = [], []
+
     def sync(self) -> None:
         pass
 
@@ -156,4 +166,68 @@ class MemoryStorage:
     def clone(self) -> MemoryStorage:
         other = MemoryStorage()
         other._starts, other._pieces = self._starts.copy(), self._pieces.copy()
+        return other
+
+
+class PagedMemory:
+    """Pages of 32 blocks, for discs that are written again and again.
+
+    Pages never change, they are replaced: a copy shares them and costs one dict.
+    What was never written reads as zeros.
+    """
+
+    PAGE = 32
+
+    def __init__(self) -> None:
+        self._pages: dict[int, bytes] = {}
+        self._zeros = bytes(self.PAGE * BLOCK)
+
+    def read(self, block: int, count: int) -> bytes:
+        first, skip = divmod(block, self.PAGE)
+        if skip + count <= self.PAGE:
+            page = self._pages.get(first, self._zeros)
+            whole = count == self.PAGE
+            return page if whole else page[skip * BLOCK : (skip + count) * BLOCK]
+        last = (block + count - 1) // self.PAGE
+        pages = [self._pages.get(number, self._zeros) for number in range(first, last + 1)]
+        pages[0] = pages[0][skip * BLOCK :]
+        pages[-1] = pages[-1][: (block + count - last * self.PAGE) * BLOCK]
+        return b"".join(pages)
+
+    def write(self, block: int, data: Buffer) -> None:
+        view = memoryview(data)
+        while view:
+            number, skip = divmod(block, self.PAGE)
+            part = view[: (self.PAGE - skip) * BLOCK]
+            count = len(part) // BLOCK
+            if count == self.PAGE:
+                self._pages[number] = bytes(part)
+            else:
+                page = self._pages.get(number, self._zeros)
+                rest = page[(skip + count) * BLOCK :]
+                self._pages[number] = page[: skip * BLOCK] + part + rest
+            view = view[len(part) :]
+            block += count
+
+    def truncate(self, block: int) -> None:
+        kept, used = divmod(block, self.PAGE)
+        self._pages = {number: page for number, page in self._pages.items() if number <= kept}
+        if kept in self._pages:
+            self.erase(block, self.PAGE - used)
+
+    def resize(self, blocks: int) -> None:
+        self._pages = {}
+
+    def erase(self, block: int, count: int) -> None:
+        self.write(block, bytes(count * BLOCK))
+
+    def sync(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def clone(self) -> PagedMemory:
+        other = PagedMemory()
+        other._pages = self._pages.copy()
         return other

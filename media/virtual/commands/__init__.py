@@ -2,6 +2,7 @@
 
 from media.virtual.commands import (
     contents,
+    formatting,
     identity,
     information,
     mode_pages,
@@ -15,6 +16,7 @@ __all__ = [
     "TABLE",
     "Command",
     "contents",
+    "formatting",
     "identity",
     "information",
     "mode_pages",

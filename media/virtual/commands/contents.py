@@ -185,6 +185,7 @@ def _atip(burner: Burner, cdb: Any) -> bytes:
         {
             "indicative_target_writing_power": 5,
             "unrestricted_use_disc": 1,
+            "disc_type": kind.erasable,
             "disc_sub_type": 2,
             **{f"lead_in_{n}": value for n, value in zip(names, kind.lead_in, strict=True)},
             **{f"lead_out_{n}": value for n, value in zip(names, kind.atip_lead_out, strict=True)},

@@ -8,7 +8,9 @@ from media.mmc import commands as c
 from media.mmc import features as f
 from media.mmc import replies
 from media.virtual import refusal
+from media.virtual.area import Area
 from media.virtual.commands.table import command
+from media.virtual.kinds import FIXED_PACKET
 from media.virtual.medium import LINK_BLOCKS
 from media.virtual.refusal import Refusal
 from media.virtual.storage import BLOCK, Buffer
@@ -29,6 +31,7 @@ _DATA_BLOCK_TYPES = 1 << 8 | 1 << 10
 
 @command(c.TestUnitReady)
 def test_unit_ready(burner: Burner, cdb: Any, data: Buffer) -> bytes:
+    burner.recorder.work_in_background()
     return b""
 
 
@@ -106,8 +109,9 @@ def _features(burner: Burner) -> list[tuple[int, bool, bytes]]:
         (f.MULTI_READ, 0, False, disc, b""),
         (f.CD_READ, 2, False, disc, f.CdReadData.build({})),
         (f.INCREMENTAL_STREAMING_WRITABLE, 1, False, appendable, _incremental()),
-        (f.CD_TRACK_AT_ONCE, 2, False, appendable, _track_at_once()),
-        (f.CD_MASTERING, 0, False, appendable, _mastering()),
+        *(_rewriting(burner) if burner.rewriter else ()),
+        (f.CD_TRACK_AT_ONCE, 2, False, appendable, _track_at_once(burner)),
+        (f.CD_MASTERING, 0, False, appendable, _mastering(burner)),
         (f.POWER_MANAGEMENT, 0, True, True, b""),
         (f.TIMEOUT, 1, True, True, f.TimeoutData.build({})),
         (f.REAL_TIME_STREAMING, 0, False, disc, _streaming()),
@@ -115,8 +119,45 @@ def _features(burner: Burner) -> list[tuple[int, bool, bytes]]:
     ]
     return [
         (code, current, _descriptor(code, version, persistent, current, body))
-        for code, version, persistent, current, body in table
+        for code, version, persistent, current, body in sorted(table, key=_feature_code)
     ]
+
+
+Feature = tuple[int, int, bool, bool, bytes]
+
+
+def _feature_code(feature: Feature) -> int:
+    return feature[0]
+
+
+def _rewriting(burner: Burner) -> list[Feature]:
+    """What a drive for CD-RW can besides. Random writing is told of formatted discs,
+    in units of a packet, and any block on Mt. Rainier."""
+    medium = burner.recorder.medium
+    erasable = burner.loaded and medium.kind.erasable
+    area = medium.area if burner.loaded else None
+    mrw = area is not None and area.mrw
+    features: list[Feature] = [
+        (f.RANDOM_WRITABLE, 1, False, area is not None, _random_writable(area)),
+        (f.FORMATTABLE, 0, False, erasable, f.FormattableData.build({})),
+        (f.RESTRICTED_OVERWRITE, 0, False, erasable and not mrw, b""),
+    ]
+    if burner.mrw:
+        data = f.DefectManagementData.build({})
+        features.append((f.DEFECT_MANAGEMENT, 0, False, mrw, data))
+        features.append((f.MRW, 0, False, erasable, f.MrwData.build({"write": 1})))
+    return features
+
+
+def _random_writable(area: Area | None) -> bytes:
+    fields = {
+        "last_logical_block_address": area.blocks - 1 if area else 0,
+        "logical_block_size": BLOCK,
+        "blocking": 1 if area and area.mrw else FIXED_PACKET,
+        "page_present": 1,
+    }
+    built: bytes = f.RandomWritableData.build(fields)
+    return built
 
 
 def _descriptor(code: int, version: int, persistent: bool, current: bool, body: bytes) -> bytes:
@@ -133,9 +174,10 @@ def _descriptor(code: int, version: int, persistent: bool, current: bool, body: 
 
 def _profiles(burner: Burner) -> bytes:
     current = burner.recorder.medium.kind.profile if burner.loaded else f.NO_PROFILE
+    profiles = (f.CD_RW, f.CD_R, f.CD_ROM) if burner.rewriter else (f.CD_R, f.CD_ROM)
     return b"".join(
         f.ProfileDescriptor.build({"profile_number": profile, "current_p": profile == current})
-        for profile in (f.CD_R, f.CD_ROM)
+        for profile in profiles
     )
 
 
@@ -166,14 +208,16 @@ def _incremental() -> bytes:
     return header + bytes([LINK_BLOCKS]).ljust(4, b"\0")
 
 
-def _track_at_once() -> bytes:
-    fields = {"buffer_underrun_free": 1, "data_type_supported": _DATA_BLOCK_TYPES}
+def _track_at_once(burner: Burner) -> bytes:
+    rewriter = {"cd_rw": burner.rewriter}
+    fields = rewriter | {"buffer_underrun_free": 1, "data_type_supported": _DATA_BLOCK_TYPES}
     built: bytes = f.CdTrackAtOnceData.build(fields)
     return built
 
 
-def _mastering() -> bytes:
-    built: bytes = f.CdMasteringData.build({"buffer_underrun_free": 1, "session_at_once": 1})
+def _mastering(burner: Burner) -> bytes:
+    fields = {"buffer_underrun_free": 1, "session_at_once": 1, "cd_rw": burner.rewriter}
+    built: bytes = f.CdMasteringData.build(fields)
     return built
 
 

@@ -11,6 +11,7 @@ from media.virtual import refusal
 from media.virtual.clock import LEAD_IN_BLOCKS
 from media.virtual.commands.table import command
 from media.virtual.commands.writing import find_track
+from media.virtual.kinds import FIXED_PACKET
 from media.virtual.medium import Track
 from media.virtual.modes import CD_DA_OR_ROM, CD_ROM_XA
 from media.virtual.refusal import Refusal
@@ -29,6 +30,8 @@ _UNDEFINED_TYPE = 0xFF
 #: Data mode of a track that is blank
 _UNKNOWN_MODE = 0xF
 _NO_NUMBER_OF_OPC_TABLES = 0
+#: Track mode (the control nibble) of a formatted disc: incremental, may be copied
+_COPYABLE_INCREMENTAL = pages.DATA_INCREMENTAL | 2
 
 
 def time_of(block: int) -> int:
@@ -41,12 +44,14 @@ def read_disc_information(burner: Burner, cdb: Any, data: Buffer) -> bytes:
     if cdb.data_type:
         raise Refusal(refusal.INVALID_FIELD_IN_CDB)
     recorder = burner.recorder
+    recorder.work_in_background()
     medium = recorder.medium
     last = medium.session_tracks(len(medium.sessions))
     status, session_state = _disc_status(recorder)
     lead_in, lead_out = _outer_addresses(recorder)
     built: bytes = replies.DiscInformation.build(
         {
+            "erasable": medium.kind.erasable,
             "state_of_last_session": session_state,
             "disc_status": status,
             "number_of_first_track_on_disc": 1,
@@ -54,6 +59,7 @@ def read_disc_information(burner: Burner, cdb: Any, data: Buffer) -> bytes:
             "first_track_number_in_last_session_lsb": last[0].number,
             "last_track_number_in_last_session_lsb": last[-1].number,
             "unrestricted_use_disc": 1,
+            "background_format_status": _background(recorder),
             "disc_type": disc_type(recorder),
             "last_session_lead_in_start_address": lead_in,
             "last_possible_lead_out_start_address": lead_out,
@@ -63,8 +69,20 @@ def read_disc_information(burner: Burner, cdb: Any, data: Buffer) -> bytes:
     return built
 
 
+def _background(recorder: Recorder) -> int:
+    """Mt. Rainier's state (MMC-6 table 376); 0 on any other disc."""
+    area = recorder.medium.area
+    if area is None or not area.mrw:
+        return replies.BACKGROUND_NONE
+    if area.formatted == area.packets:
+        return replies.BACKGROUND_DONE
+    return replies.BACKGROUND_RUNNING if area.running else replies.BACKGROUND_SUSPENDED
+
+
 def _disc_status(recorder: Recorder) -> tuple[int, int]:
     medium = recorder.medium
+    if medium.spoiled:
+        return replies.DISC_COMPLETE, replies.SESSION_DAMAGED
     if medium.final:
         return replies.DISC_COMPLETE, replies.SESSION_COMPLETE
     if recorder.blank:
@@ -92,6 +110,8 @@ def disc_type(recorder: Recorder) -> int:
     written = [track for track in recorder.medium.tracks if track.written]
     if not written:
         return _UNDEFINED_TYPE
+    if recorder.medium.area is not None:
+        return CD_ROM_XA
     return CD_ROM_XA if written[0].xa else CD_DA_OR_ROM
 
 
@@ -101,6 +121,8 @@ def read_track_information(burner: Burner, cdb: Any, data: Buffer) -> bytes:
         burner, cdb.address_number_type, cdb.logical_block_address_track_session_number
     )
     recorder = burner.recorder
+    if recorder.medium.area is not None:
+        return _formatted_track(track)
     written = recorder.written(track)
     next_writable = _next_writable(burner, track)
     known = _last_recorded_known(burner, track)
@@ -122,6 +144,24 @@ def read_track_information(burner: Burner, cdb: Any, data: Buffer) -> bytes:
             "free_blocks": recorder.free(track),
             "logical_track_size": track.size,
             "last_recorded_address": track.end - 1 if known else 0,
+        }
+    )
+    return built
+
+
+def _formatted_track(track: Track) -> bytes:
+    """The only track of a formatted disc, byte for byte as real drives tell of it."""
+    built: bytes = replies.TrackInformation.build(
+        {
+            "logical_track_number_lsb": track.number,
+            "session_number_lsb": track.session,
+            "track_mode": _COPYABLE_INCREMENTAL,
+            "reserved_track": 1,
+            "packet": 1,
+            "fixed_packet": 1,
+            "data_mode": 2,
+            "fixed_packet_size": FIXED_PACKET,
+            "logical_track_size": track.size,
         }
     )
     return built

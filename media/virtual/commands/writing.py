@@ -17,8 +17,6 @@ from media.virtual.storage import Buffer
 if TYPE_CHECKING:
     from media.virtual.burner import Burner
 
-#: Close functions, MMC-6 table 259
-_TRACK, _SESSION = 1, 2
 _FASTEST = 0xFFFF
 
 
@@ -65,11 +63,14 @@ def repair_track(burner: Burner, cdb: Any, data: Buffer) -> bytes:
 def close_track_session(burner: Burner, cdb: Any, data: Buffer) -> bytes:
     """MMC-6 6.3. What cannot be closed is refused at once, also with IMMED."""
     recorder = burner.recorder
-    if cdb.close_function == _TRACK:
+    stop = (c.STOP_BACKGROUND_FORMAT, c.CLOSE_SESSION)
+    if recorder.background is not None and cdb.close_function in stop:
+        burner.start("suspend", seconds=0.0, immed=bool(cdb.immed))
+    elif cdb.close_function == c.CLOSE_TRACK:
         track = find_track(burner, cdb.logical_track_number)
         recorder.check_close_track(track)
         burner.start("close_track", track.number, seconds=PMA_UPDATE, immed=bool(cdb.immed))
-    elif cdb.close_function == _SESSION:
+    elif cdb.close_function == c.CLOSE_SESSION:
         recorder.check_close_session()
         seconds = burner.clock.close_session(first=len(recorder.medium.sessions) == 1)
         final = not recorder.settings.another_session

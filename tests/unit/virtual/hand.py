@@ -58,6 +58,10 @@ class Hand:
         fields = {"write_type": 0, "multi_session": 3, "track_mode": 5, "data_block_type": 8}
         self.select(p.WriteParameters.build(fields | changes))
 
+    def fixed_packets(self, **changes: Any) -> None:
+        fields = {"fixed_packet": 1, "packet_size": 32}
+        self.packets(**(fields | changes))
+
     def select(self, page: bytes) -> None:
         data = p.ModeHeader10.build({}) + page
         self.send(c.ModeSelect10, data, parameter_list_length=len(data))
@@ -113,6 +117,43 @@ class Hand:
     def toc(self, kind: int, length: int = 1000, **fields: Any) -> bytes:
         return self.send(c.ReadTocPmaAtip, format=kind, allocation_length=length, **fields)
 
+    # -- rewritable discs ----------------------------------------------------------
+
+    def format(
+        self, blocks: int | None = None, *, kind: int = 0x10, parameter: int = 32, immed: int = 0
+    ) -> None:
+        """FORMAT UNIT; all blocks that the drive offers unless said."""
+        if blocks is None:
+            offers = {d.format_type: d.number_of_blocks for d in self.capacities()[1:]}
+            blocks = 0xFFFFFFFF if kind == r.FORMAT_MRW else offers[kind]
+        header = {"format_options_valid": 1, "disable_certification": 1, "immed": immed}
+        fields = {
+            "number_of_blocks": blocks,
+            "format_type": kind,
+            "type_dependent_parameter": parameter,
+        }
+        data = r.FormatListHeader.build(header) + r.FormatDescriptor.build(fields)
+        self.send(c.FormatUnit, data, format_data=1, format_code=1)
+
+    def blank(self, kind: int = 1, **fields: Any) -> None:
+        self.send(c.Blank, blanking_type=kind, **fields)
+
+    def capacities(self) -> Any:
+        reply = self.send(c.ReadFormatCapacities, allocation_length=252)
+        return r.CapacityList.parse(reply).descriptors
+
+    def wait(self) -> list[tuple[int, int, int]]:
+        """Poll until the drive is ready; what it answered before."""
+        codes = []
+        while True:
+            try:
+                self.send(c.TestUnitReady)
+            except Refused as refused:
+                assert refused.sense.progress is not None
+                codes.append(refused.code)
+            else:
+                return codes
+
     def last_block(self) -> int:
         last: int = r.Capacity.parse(self.send(c.ReadCapacity)).logical_block_address
         return last
@@ -125,3 +166,14 @@ def refusal(call: Any, *arguments: Any, **fields: Any) -> tuple[int, int, int]:
     except Refused as refused:
         return refused.code
     raise AssertionError("the drive carried it out")
+
+
+def formatted(kind: str = "cd-rw-80", burner: Burner | None = None) -> Hand:
+    """A hand at a disc in fixed packets (or Mt. Rainier), ready for writing."""
+    hand = Hand(burner or memory_burner(kind)).ready()
+    if kind == "mrw":
+        hand.format(kind=r.FORMAT_MRW, parameter=0)
+    else:
+        hand.format()
+        hand.fixed_packets()
+    return hand
