@@ -259,6 +259,21 @@ class UnsupportedError(DiscError):
     """The disc uses something udffs does not know: {what}"""
 
 
+class UnusableDiscError(DiscError):
+    """The disc cannot be formatted: {why}."""
+
+
+class SpareTableFullError(DiscError):
+    """The disc is worn: the packet at block {block} cannot be written, and no
+    spare one is left for it. What is on the disc can still be read."""
+
+
+class NeighbourLostError(DiscError):
+    """Block {block} of the disc cannot be read, and its packet must be written
+    anew for the sake of its neighbours: it would be lost for good. Nothing was
+    changed there; what was saved lately is safe in the disc's log."""
+
+
 class SpoolMovedOnError(DiscError):
     """There is unsaved data for this disc in {where}, but the disc has been
     written to since; nothing was replayed and the data is kept there."""

@@ -93,16 +93,20 @@ def describe(
 ) -> VolumeDescription:
     """The volume that formatting makes, in the session that begins at ``start``."""
     partition_start = start + SESSION_BLOCKS
-    seconds = now // 1_000_000_000 & 0xFFFFFFFF
-    unique = f"{seconds:08x}{random(RANDOM_DIGITS // 2).hex()}"
     return VolumeDescription(
         label=options.label,
-        set_identifier=f"{unique}udffs",
+        set_identifier=unique_identifier(now, random),
         revision=options.revision,
         partition_start=partition_start,
         partition_length=capacity - partition_start,
         created=now,
     )
+
+
+def unique_identifier(now: int, random: Callable[[int], bytes]) -> str:
+    """A volume set identifier; its first 16 characters are unique (UDF 2.2.2.5)."""
+    seconds = now // 1_000_000_000 & 0xFFFFFFFF
+    return f"{seconds:08x}{random(RANDOM_DIGITS // 2).hex()}udffs"
 
 
 def first_packet(volume: VolumeDescription, options: FormatOptions, start: int) -> bytes:

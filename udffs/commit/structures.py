@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from udffs.ondisc import ecma167, osta, tags, text, times
+from udffs.ondisc.intentlog import IntegrityExtension, build_integrity
 from udffs.volume.model import BLOCK
 
 VRS_AT = 16
@@ -243,11 +244,11 @@ class IntegrityState:
     free: tuple[int, ...]
     sizes: tuple[int, ...]
     minimum_write: int | None = None
-    extension: bytes = b""
+    extension: IntegrityExtension | None = None
 
 
 def integrity(volume: VolumeDescription, location: int, state: IntegrityState) -> bytes:
-    """A logical volume integrity descriptor; not padded to a block."""
+    """A logical volume integrity descriptor; not padded to a block without extension."""
     write = volume.revision if state.minimum_write is None else state.minimum_write
     use = osta.LogicalVolumeIntegrityImplementationUse.build(
         {
@@ -267,11 +268,14 @@ def integrity(volume: VolumeDescription, location: int, state: IntegrityState) -
         "number_of_partitions": len(state.sizes),
         "free_space_table": list(state.free),
         "size_table": list(state.sizes),
-        "length_of_implementation_use": len(use) + len(state.extension),
-        "implementation_use": use + state.extension,
+        "length_of_implementation_use": len(use),
+        "implementation_use": use,
     }
+    version = volume.version
+    if state.extension is not None:
+        return build_integrity(fields, state.extension, location=location, version=version)
     return tags.seal(
-        ecma167.LogicalVolumeIntegrityDescriptor, fields, location=location, version=volume.version
+        ecma167.LogicalVolumeIntegrityDescriptor, fields, location=location, version=version
     )
 
 

@@ -76,6 +76,14 @@ class SpaceTable:
         number = home - self.start
         return 0 <= number < self.count and bool(self.bits[number >> 3] >> (number & 7) & 1)
 
+    def mark(self, home: int, count: int, *, free: bool) -> None:
+        """Blocks from a home on are free, or are not; they must have bits."""
+        for number in range(home - self.start, home - self.start + count):
+            if free:
+                self.bits[number >> 3] |= 1 << (number & 7)
+            else:
+                self.bits[number >> 3] &= ~(1 << (number & 7))
+
     def block_of(self, home: int) -> int:
         """Which block of the descriptor (from 0 on) holds the bit of a home block."""
         return (_HEAD.size + ((home - self.start) >> 3)) // BLOCK

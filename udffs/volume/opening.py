@@ -19,11 +19,12 @@ from udffs.errors import (
 from udffs.ondisc import hot, osta, tags
 from udffs.ondisc.basic import LongAd
 from udffs.ondisc.ecma167 import ACCESS_READ_ONLY, FileSetDescriptor, TagIdentifier
+from udffs.volume import intentlog
 from udffs.volume.anchors import Descriptors, find_descriptors, recognition_note, reserve_use
 from udffs.volume.bitmap import space_extent
 from udffs.volume.extents import file_runs, space_of
 from udffs.volume.inodes import make_key
-from udffs.volume.model import BLOCK, HistoryEntry, Integrity, Vat
+from udffs.volume.model import BLOCK, HistoryEntry, Vat
 from udffs.volume.partitions import (
     AddressSpace,
     FilePartition,
@@ -86,6 +87,7 @@ def open_volume(
     volume.integrity_extent = _integrity_extent(found)
     if view is not None:
         reserve_use(source, found, osta.LOG_PLACE)
+        volume.intent_log = intentlog.load(view, volume, found)
     if virtual is None:
         _load_root(volume, source, found)
     elif vat_location is not None:
@@ -291,21 +293,30 @@ def _why_protected(volume: Volume, source: Source) -> str | None:
         return "its sparing tables cannot be read"
     if volume.vat is None and volume.space_extent.why_none:
         return volume.space_extent.why_none
+    if volume.intent_log is None and _is_marked(volume):
+        return "its log cannot be found"
     needed = _write_revision(volume)
     if needed > HIGHEST_WRITE:
         return f"writing to it needs UDF {needed >> 8:x}.{needed & 0xFF:02x}"
     return None
 
 
-def _our_mark(integrity: Integrity) -> bool:
+def _is_marked(volume: Volume) -> bool:
     """True if the minimum write revision is what we put there to keep other systems
     from writing while the intent log holds what is not at its place yet."""
-    return integrity.is_open and integrity.implementation == osta.IMPLEMENTATION
+    integrity = volume.integrity
+    return (
+        volume.vat is None
+        and integrity is not None
+        and integrity.is_open
+        and integrity.implementation == osta.IMPLEMENTATION
+        and integrity.minimum_write_revision > HIGHEST_WRITE
+    )
 
 
 def _write_revision(volume: Volume) -> int:
     revisions = [volume.revision]
-    if volume.integrity is not None and not _our_mark(volume.integrity):
+    if volume.integrity is not None and not _is_marked(volume):
         revisions.append(volume.integrity.minimum_write_revision)
     if volume.vat is not None:
         revisions.append(volume.vat.minimum_write_revision)

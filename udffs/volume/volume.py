@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from media.store import BlockStore
 from udffs.errors import DamagedError, DirectoryEntryError
@@ -28,6 +28,9 @@ from udffs.volume.partitions import AddressSpace, PhysicalPartition, locate
 from udffs.volume.source import Source
 from udffs.volume.vat import read_history
 from udffs.volume.view import RewritableView
+
+if TYPE_CHECKING:
+    from udffs.volume.intentlog import LogState
 
 __all__ = ["Volume"]
 
@@ -78,7 +81,7 @@ class Volume:
         self.integrity_extent = (0, 0)
         self.sparing: Sparing | None = None
         self.space_extent = SpaceExtent(why_none="it has no bitmap of its free space")
-        self.intent_log: Any = None
+        self.intent_log: LogState | None = None
         self.write_protected: str | None = None
 
     def look_through(self, view: RewritableView) -> Source:

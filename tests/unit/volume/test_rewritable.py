@@ -10,6 +10,7 @@ from udffs.errors import DamagedError, StructureError, UnsupportedError
 from udffs.ondisc import ecma167, hot, osta, tags
 from udffs.ondisc.basic import ShortAd, TagIdentifier
 from udffs.ondisc.hot import build_allocation_extent, pack_short_ads
+from udffs.ondisc.intentlog import build_log_use
 from udffs.volume import make_key, open_volume
 from udffs.volume.anchors import find_descriptors, reserve_use
 from udffs.volume.source import Source
@@ -233,13 +234,9 @@ def test_our_own_mark_does_not_protect_the_volume() -> None:
     integrity = tags.unseal(
         ecma167.LogicalVolumeIntegrityDescriptor, store.blocks[discs.INTEGRITY], location=None
     )
-    use = bytearray(integrity.implementation_use)
-    parsed = osta.LogicalVolumeIntegrityImplementationUse.parse(bytes(use))
-    for who, kind, protected in [
-        (osta.IMPLEMENTATION, ecma167.INTEGRITY_OPEN, False),
-        (osta.IMPLEMENTATION, ecma167.INTEGRITY_CLOSED, True),
-        (b"*other", ecma167.INTEGRITY_OPEN, True),
-    ]:
+    parsed = osta.LogicalVolumeIntegrityImplementationUse.parse(integrity.implementation_use)
+
+    def why(who: bytes, kind: int) -> str:
         changed = {
             **parsed,
             "implementation_id": osta.implementation_id(who),
@@ -250,11 +247,22 @@ def test_our_own_mark_does_not_protect_the_volume() -> None:
             "integrity_type": kind,
             "implementation_use": osta.LogicalVolumeIntegrityImplementationUse.build(changed),
         }
-        block = discs.sealed(
-            ecma167.LogicalVolumeIntegrityDescriptor, fields, discs.INTEGRITY
-        ).ljust(BLOCK, b"\0")
+        declaration = ecma167.LogicalVolumeIntegrityDescriptor
+        block = discs.sealed(declaration, fields, discs.INTEGRITY).ljust(BLOCK, b"\0")
         store.put(discs.INTEGRITY, block)
         volume = open_volume(store)
-        assert bool(volume.write_protected) == protected
         assert volume.integrity_block == block
         assert volume.integrity_extent == (discs.INTEGRITY, 2)
+        return volume.write_protected or ""
+
+    assert "needs UDF 2.60" in why(osta.IMPLEMENTATION, ecma167.INTEGRITY_CLOSED)
+    assert "needs UDF 2.60" in why(b"*other", ecma167.INTEGRITY_OPEN)
+    assert "log cannot be found" in why(osta.IMPLEMENTATION, ecma167.INTEGRITY_OPEN)
+    fields = {
+        "volume_descriptor_sequence_number": 9,
+        "implementation_identifier": osta.implementation_id(osta.LOG_PLACE),
+        "implementation_use": build_log_use([(2048, 4)]),
+    }
+    at = discs.MAIN + 3
+    store.put(at, discs.sealed(ecma167.ImplementationUseVolumeDescriptor, fields, at))
+    assert why(osta.IMPLEMENTATION, ecma167.INTEGRITY_OPEN) == ""
