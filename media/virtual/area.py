@@ -42,6 +42,8 @@ class Area:
     running: bool
     lost: dict[int, int] = field(default_factory=dict)
     spared: set[int] = field(default_factory=set)
+    #: Spare packets that were used and wore out in their turn
+    worn_spares: int = 0
 
     @property
     def packets(self) -> int:
@@ -49,7 +51,7 @@ class Area:
 
     @property
     def spares_left(self) -> int:
-        return self.spares - len(self.spared)
+        return self.spares - len(self.spared) - self.worn_spares
 
     def readable_end(self, block: int, end: int) -> int:
         """The first block of [block, end) that is lost; ``end`` if none is."""
@@ -72,6 +74,12 @@ class Area:
             else:
                 self.lost.pop(packet, None)
 
+    def spare(self, packet: int) -> None:
+        """A Mt. Rainier drive has moved a packet, for the first time or again."""
+        if packet in self.spared:
+            self.worn_spares += 1
+        self.spared.add(packet)
+
     def clone(self) -> Area:
         return replace(self, lost=self.lost.copy(), spared=self.spared.copy())
 
@@ -84,6 +92,7 @@ class Area:
             "formatted": self.formatted,
             "lost": sorted(self.lost.items()),
             "spared": sorted(self.spared),
+            "worn": self.worn_spares,
         }
 
     @classmethod
@@ -97,6 +106,7 @@ class Area:
             running=False,
             lost=dict(values["lost"]),
             spared=set(values["spared"]),
+            worn_spares=values["worn"],
         )
 
 

@@ -281,7 +281,7 @@ class Medium:
         self._formatted_area.lose((packet, bits) for packet, bits in event["m"])
 
     def _spare(self, event: Event) -> None:
-        self._formatted_area.spared.add(event["p"])
+        self._formatted_area.spare(event["p"])
         self.wear[event["p"]] = 0
 
     def _background(self, event: Event) -> None:
