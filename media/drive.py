@@ -227,8 +227,10 @@ class Drive:
 
     def eject(self) -> None:
         """Let the disc out. What was written must have been flushed."""
+        if self.info.writes_mrw and self.disc().background_format_running:
+            self.stop_background_format()
         self.allow_removal()
-        self._write_set_up = None
+        self.forget_write_parameters()
         self._send(commands.StartStopUnit.build({"load_eject": 1}), timeout=_LONG_TIMEOUT)
 
     def wait_ready(self, progress: Progress | None = None, limit: float = _CLOSE_TIMEOUT) -> None:
@@ -393,6 +395,10 @@ class Drive:
         mode = self.track(disc.first_track).data_mode if disc.formatted else 1
         self._set_up(in_fixed_packets(packet_length, mode))
 
+    def forget_write_parameters(self) -> None:
+        """What was set up was for a disc that is going to be another one."""
+        self._write_set_up = None
+
     def _set_up(self, wanted: WriteSetUp) -> None:
         self._select_write_parameters(wanted)
         self._write_set_up = wanted
@@ -502,8 +508,10 @@ class Drive:
         """Page 2Ch: the blocks of a Mt. Rainier disc that the drive looks after."""
         for code in (pages.MRW, pages.EARLY_MRW):
             page = self._page(code)
-            if page and parse(pages.MrwPage, page).lba_space != pages.DEFECT_MANAGED_AREA:
-                self._select_page(pages.MrwPage.build({"page_code": code}))
+            if page:
+                if parse(pages.MrwPage, page).lba_space != pages.DEFECT_MANAGED_AREA:
+                    self._select_page(pages.MrwPage.build({"page_code": code}))
+                return
 
     def _long_operation(
         self, command: Any, fields: dict[str, int], progress: Progress | None

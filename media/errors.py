@@ -112,7 +112,7 @@ class WrongMediumError(DiscFault):
     errno = errno.EMEDIUMTYPE if hasattr(errno, "EMEDIUMTYPE") else errno.EIO
 
 
-class NotErasableError(WrongMediumError):
+class WriteOnceDiscError(WrongMediumError):
     """A {kind} can be written only once: it can be neither erased nor formatted."""
 
     defaults = {"kind": "disc of this kind"}

@@ -247,6 +247,11 @@ class RewritableStore:
         with self._writing, self._lock:
             self._cache.discard()
 
+    def forget(self, packet: int) -> None:
+        """The same for the packet at one block."""
+        with self._writing, self._lock:
+            self._cache.gathered.pop(packet, None)
+
     # -- bringing packets to the disc --------------------------------------------------
 
     def flush(self) -> None:

@@ -46,6 +46,7 @@ class DriveInfo:
     buffer_size: int = 0
     writes_cd_r: bool = False
     writes_cd_rw: bool = False
+    writes_mrw: bool = False
     write_speed: int = 0
     maximum_write_speed: int = 0
     features: frozenset[int] = frozenset()
@@ -84,6 +85,10 @@ class DiscState:
     def background_format_suspended(self) -> bool:
         """A format has been begun and neither goes on nor is it finished."""
         return self.background_format_status == replies.BACKGROUND_SUSPENDED
+
+    @property
+    def background_format_running(self) -> bool:
+        return self.background_format_status == replies.BACKGROUND_RUNNING
 
     @property
     def kind(self) -> str:
@@ -227,6 +232,7 @@ def drive_info(inquiry: bytes, config: Configuration, capabilities: bytes) -> Dr
         buffer_size=page.buffer_size_supported * 1024,
         writes_cd_r=bool(page.cd_r_write),
         writes_cd_rw=bool(page.cd_rw_write),
+        writes_mrw=bool(parse(features.MrwData, config.data.get(features.MRW, b"")).write),
         write_speed=_write_speed(page),
         maximum_write_speed=page.maximum_write_speed_supported,
         features=frozenset(config.data),

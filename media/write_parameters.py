@@ -8,8 +8,6 @@ from typing import Any
 from media.mmc import pages
 from media.mmc.bits import parse
 
-#: Blocks between two packets on a CD, as page 05h has it for fixed packets
-_LINK = 7
 #: Data mode of a track that is recorded in Mode 2, MMC-6 table 501
 _TRACK_MODE_2 = 2
 #: Session format of page 05h for CD-ROM XA
@@ -49,7 +47,7 @@ class WriteSetUp:
             copy=0,
             track_mode=pages.DATA_INCREMENTAL,
             data_block_type=pages.MODE_2_XA_FORM_1 if self.xa else pages.MODE_1,
-            link_size=_LINK if self.packet_size else 0,
+            link_size=0,
             session_format=_XA_SESSION if self.xa else 0,
             packet_size=self.packet_size,
         )

@@ -36,7 +36,7 @@ def test_fixed_packets_are_set_up() -> None:
     transport = FakeRewritable()
     RewritableStore(Drive(transport, name="fake", sleep=lambda _: None))
     page = next(data for code, _, data in transport.seen if code == 0x55)[8:]
-    assert page[:14].hex(" ") == "05 32 00 e5 08 07 00 00 00 00 00 00 00 20"
+    assert page[:14].hex(" ") == "05 32 00 e5 08 00 00 00 00 00 00 00 00 20"
     assert transport.count(0x1E) == 1
 
 
