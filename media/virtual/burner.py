@@ -97,6 +97,11 @@ class Burner:
         """The drive's own clock: what a drive of this speed would have needed so far."""
         return self.clock.seconds
 
+    @property
+    def most_rewritten(self) -> int:
+        """How often the most rewritten packet of the disc was rewritten."""
+        return self.medium.most_worn
+
     # -- commands ----------------------------------------------------------------------
 
     def execute(self, cdb: bytes, data_out: Buffer = b"") -> Answer:
