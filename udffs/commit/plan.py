@@ -227,27 +227,37 @@ def plan_icb(job: Job, runs: tuple[Run, ...], address: int, geometry: Geometry) 
     """The blocks that describe a job, the last of them its ICB; before it
     the allocation extent descriptors that do not fit into it (ECMA-167
     4/14.5), each at its place in the chain."""
-    state = job.state
+    extents, icb = describe(job, runs, geometry, lambda count: range(address, address + count))
+    return [*extents, Piece(address + len(extents), 1, lambda _first, _count: icb)]
+
+
+def describe(
+    job: Job,
+    runs: tuple[Run, ...],
+    geometry: Geometry,
+    places: Callable[[int], Sequence[int]],
+) -> tuple[list[Piece], bytes]:
+    """The allocation extent descriptors of a job and its ICB, one block.
+
+    ``places(count)`` gives the absolute blocks for so many of the former.
+    """
     if job.embedded is not None:
-        content = job.embedded
-        icb = _icb(job, geometry, content, hot.ALLOCATION_EMBEDDED, 0)
-        return [Piece(address, 1, lambda _first, _count: icb)]
+        return [], _icb(job, geometry, job.embedded, hot.ALLOCATION_EMBEDDED, 0)
     ads, recorded = allocation_of(runs, job.size, geometry)
-    room = (hot.MAX_EMBEDDED - len(state.attributes)) // LONG_AD
-    head, extents = _chain(ads, room, address, geometry)
+    room = (hot.MAX_EMBEDDED - len(job.state.attributes)) // LONG_AD
+    head, parts = _split(ads, room)
+    where = places(len(parts)) if parts else ()
+    extents = _chain(head, parts, where, geometry)
     icb = _icb(job, geometry, hot.pack_long_ads(head), hot.ALLOCATION_LONG, recorded)
-    blocks = [*extents, icb]
     return [
-        Piece(address + index, 1, lambda _first, _count, block=block: block)  # type: ignore[misc]
-        for index, block in enumerate(blocks)
-    ]
+        Piece(at, 1, lambda _first, _count, block=block: block)  # type: ignore[misc]
+        for at, block in zip(where, extents, strict=True)
+    ], icb
 
 
-def _chain(
-    ads: list[Descriptor], room: int, address: int, geometry: Geometry
-) -> tuple[list[Descriptor], list[bytes]]:
-    """Split descriptors over the ICB (``room`` of them) and as many
-    allocation extent descriptors as are needed, from ``address`` on."""
+def _split(ads: list[Descriptor], room: int) -> tuple[list[Descriptor], list[list[Descriptor]]]:
+    """Descriptors for the ICB (``room`` of them) and for as many allocation
+    extent descriptors as are needed; the links between them are not there yet."""
     if len(ads) <= room:
         return ads, []
     head, rest = ads[: room - 1], ads[room - 1 :]
@@ -256,21 +266,32 @@ def _chain(
         take = len(rest) if len(rest) <= ADS_IN_BLOCK else ADS_IN_BLOCK - 1
         parts.append(rest[:take])
         rest = rest[take:]
-    first = address - geometry.partition_start
-    reference = geometry.physical_reference
-    head = [*head, (BLOCK, CONTINUATION, first, reference)]
+    return head, parts
+
+
+def _chain(
+    head: list[Descriptor],
+    parts: list[list[Descriptor]],
+    where: Sequence[int],
+    geometry: Geometry,
+) -> list[bytes]:
+    """The allocation extent descriptors at the absolute blocks ``where``, each
+    linked to the next, the first one to ``head``."""
+    start, reference = geometry.partition_start, geometry.physical_reference
     blocks: list[bytes] = []
-    for index, part in enumerate(parts):
-        if index + 1 < len(parts):
-            part = [*part, (BLOCK, CONTINUATION, first + index + 1, reference)]
+    last = head
+    for at, part in zip(where, parts, strict=True):
+        last.append((BLOCK, CONTINUATION, at - start, reference))
+        last = part
+    for at, part in zip(where, parts, strict=True):
         blocks.append(
             allocation_extent(
-                location=first + index,
+                location=at - start,
                 version=geometry.version,
                 allocation=hot.pack_long_ads(part),
             )
         )
-    return head, blocks
+    return blocks
 
 
 def _icb(

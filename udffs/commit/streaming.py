@@ -19,6 +19,12 @@ LARGE = 1024  # blocks of changed data from which on a file is streamed
 TURN_SECONDS = 1.0  # of the drive's time that streaming gets before it yields
 TURN_BLOCKS = 2048  # the same where the drive's speed is not known
 
+
+def turn_of(blocks_per_second: float | None) -> int:
+    """Blocks that streaming writes before it yields."""
+    return int(blocks_per_second * TURN_SECONDS) if blocks_per_second else TURN_BLOCKS
+
+
 Key = tuple[int, int]
 """Virtual number of a file and the first block of a range of it."""
 
@@ -77,8 +83,7 @@ class Stream:
         self._left = [(job, first, count) for job in jobs for first, count in job.ranges]
         self._must_yield = must_yield
         self._progress = progress
-        speed = store.blocks_per_second
-        self.turn = int(speed * TURN_SECONDS) if speed else TURN_BLOCKS
+        self.turn = turn_of(store.blocks_per_second)
         self._open: list[tuple[Job, int, int]] = []
         self.written: dict[Key, int] = {}
         self.packet_start = store.next_writable
@@ -138,18 +143,23 @@ class Stream:
 
     def reduced(self, job: Job) -> tuple[Job, list[tuple[int, int]]]:
         """The job as far as it is written, and the ranges that are not."""
-        done = [r for r in job.ranges if (job.virtual, r[0]) in self.written]
-        if len(done) == len(job.ranges):
-            return job, []
-        deferred = [r for r in job.ranges if (job.virtual, r[0]) not in self.written]
-        old = job.state.embedded
-        if old and deferred[0][0] == 0:  # what is in the ICB stays there for now
-            return job._replace(ranges=(), size=len(old), embedded=old, runs=()), deferred
-        size = _size_so_far(job, deferred)
-        if size == 0:
-            return job._replace(ranges=(), size=0, embedded=b"", runs=()), deferred
-        ranges = [r for r in done if r[0] * BLOCK < size]
-        return job._replace(ranges=ranges, size=size), deferred
+        return reduced(job, self.written)
+
+
+def reduced(job: Job, written: Container[Key]) -> tuple[Job, list[tuple[int, int]]]:
+    """The job as far as it is ``written``, and the ranges that are not."""
+    done = [r for r in job.ranges if (job.virtual, r[0]) in written]
+    if len(done) == len(job.ranges):
+        return job, []
+    deferred = [r for r in job.ranges if (job.virtual, r[0]) not in written]
+    old = job.state.embedded
+    if old and deferred[0][0] == 0:  # what is in the ICB stays there for now
+        return job._replace(ranges=(), size=len(old), embedded=old, runs=()), deferred
+    size = _size_so_far(job, deferred)
+    if size == 0:
+        return job._replace(ranges=(), size=0, embedded=b"", runs=()), deferred
+    ranges = [r for r in done if r[0] * BLOCK < size]
+    return job._replace(ranges=ranges, size=size), deferred
 
 
 def _size_so_far(job: Job, deferred: Sequence[tuple[int, int]]) -> int:

@@ -356,11 +356,11 @@ class Record:
     direct: Sequence[tuple[int, int, int]] = ()
 
 
-def record_size(images: int, extents: int, direct: int) -> int:
-    """Bytes of a record with so many images, extents allocated and freed, and
-    extents written directly."""
-    word = Int32ul.sizeof()
-    return _RECORD.size + images * (word + BLOCK_SIZE) + 2 * word * extents + 3 * word * direct
+def record_size(images: int, extents: int = 0, direct: int = 0, blank: int = 0) -> int:
+    """Bytes of a record with so many images, extents allocated and freed,
+    extents written directly, and images of nothing but zeros."""
+    words = images + blank + 2 * extents + 3 * direct
+    return _RECORD.size + words * Int32ul.sizeof() + images * BLOCK_SIZE
 
 
 def _pack_words(words: Iterable[int]) -> bytes:
