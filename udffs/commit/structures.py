@@ -216,10 +216,10 @@ def virtual_block(number: int, unique_id: int = 0) -> Fields:
     return block_address(number, VIRTUAL_REFERENCE, unique_id)
 
 
-def block_address(number: int, reference: int, unique_id: int = 0) -> Fields:
-    """The fields of a long_ad to one block of a partition."""
+def block_address(number: int, reference: int, unique_id: int = 0, *, blocks: int = 1) -> Fields:
+    """The fields of a long_ad to one block of a partition, or some."""
     return {
-        "extent_length": BLOCK,
+        "extent_length": blocks * BLOCK,
         "location": {
             "logical_block_number": number,
             "partition_reference_number": reference,

@@ -27,6 +27,7 @@ LOG_FILE = "Non-Allocatable Space"
 """The hidden file in the root directory that holds the log's packets and
 whatever else in the partition is not for files (UDF 1.50, 2.3.13)."""
 
+FILE_SET_BLOCKS = 2  # the descriptor and a terminating one
 SYSTEM = 0x400  # ICB flag of what belongs to the system (4/14.6.8)
 REFERENCE = 0  # partition reference number of the only partition
 SPARING_TABLES = 2
@@ -218,7 +219,7 @@ def descriptor_sequence(volume: VolumeDescription, layout: Layout, at: int) -> l
         volume,
         maps=maps,
         count=1,
-        file_set=structures.block_address(0, REFERENCE),
+        file_set=structures.block_address(0, REFERENCE, blocks=FILE_SET_BLOCKS),
         integrity=(PACKET * BLOCK, layout.integrity),
     )
     partition = structures.partition_fields(volume, access, _partition_header(layout))
@@ -286,7 +287,7 @@ def sparing_table(volume: VolumeDescription, layout: Layout, location: int) -> b
 def space(volume: VolumeDescription, layout: Layout) -> SpaceTable:
     """The bitmap of the empty volume."""
     table = new_space(layout.partition, layout.bitmap, volume.version)
-    for first, count in [*not_for_files(layout), (layout.start, 2), (layout.icbs, 2)]:
+    for first, count in [*not_for_files(layout), (layout.start, FILE_SET_BLOCKS), (layout.icbs, 2)]:
         table.mark(first, count, free=False)
     table.mark(layout.bitmap, table.blocks, free=False)
     return table
@@ -297,7 +298,7 @@ def not_for_files(layout: Layout) -> list[Run]:
     files beside what is in them, and what is bad; ascending."""
     runs = [(first, packets * PACKET) for first, packets in layout.log]
     runs += [(packet, PACKET) for packet in layout.unusable]
-    runs.append((layout.start + 2, PACKET - 2))
+    runs.append((layout.start + FILE_SET_BLOCKS, PACKET - FILE_SET_BLOCKS))
     size = bitmap_blocks(layout.length)
     runs.append((layout.bitmap + size, -size % PACKET))
     return sorted(run for run in runs if run[1])
