@@ -52,6 +52,12 @@ class Channel:
         seconds = getattr(self._transport, "seconds", None)
         return None if seconds is None else float(seconds)
 
+    @property
+    def most_rewritten(self) -> int | None:
+        """Rewrites of the most rewritten packet, where the drive counts them (virtual ones do)."""
+        found = getattr(self._transport, "most_rewritten", None)
+        return None if found is None else int(found)
+
     def once(
         self, cdb: bytes, data_out: Buffer = b"", read_length: int = 0, timeout: float = TIMEOUT
     ) -> tuple[bytes, Sense | None]:

@@ -184,6 +184,11 @@ class Drive:
         return self._channel.seconds
 
     @property
+    def most_rewritten(self) -> int | None:
+        """Rewrites of the most rewritten packet; None where the drive does not count them."""
+        return self._channel.most_rewritten
+
+    @property
     def blocks_per_second(self) -> float | None:
         """Blocks that a CD at the set write speed takes in a second; None if unknown."""
         speed = self.info.write_speed or self.info.maximum_write_speed

@@ -17,6 +17,9 @@ class Executor(Protocol):
     @property
     def seconds(self) -> float: ...
 
+    @property
+    def most_rewritten(self) -> int: ...
+
 
 class VirtualTransport:
     """Commands go straight into a burner; data is passed on, never copied."""
@@ -40,6 +43,11 @@ class VirtualTransport:
     def seconds(self) -> float:
         """What a real drive would have needed so far."""
         return self.burner.seconds
+
+    @property
+    def most_rewritten(self) -> int:
+        """How often the most rewritten packet of the disc was rewritten."""
+        return self.burner.most_rewritten
 
     def close(self) -> None:
         self.burner.close()

@@ -17,6 +17,7 @@ BELOW_FILESYSTEM = ["udffs.errors", "udffs.ondisc", "udffs.volume", "udffs.commi
 UP_TO_FILESYSTEM = [*BELOW_FILESYSTEM, "udffs.mounted", "udffs.filesystem"]
 MEETING_POINT = ["media.store", "media.drive", "media.errors"]
 MIDDLE = ["udffs.control", "udffs.mastering", "udffs.care", "udffs.frontends"]
+DRIVES = ["media.discovery", "media.formatting", "media.virtual"]
 TOP = [*UP_TO_FILESYSTEM, *MEETING_POINT, *MIDDLE, "udffs.settings"]
 
 # Part -> what it may import of ours, besides itself. The longest prefix counts.
@@ -32,8 +33,8 @@ MAY_IMPORT = {
     "udffs.mounted": [*BELOW_FILESYSTEM, *MEETING_POINT],
     "udffs.filesystem": [*BELOW_FILESYSTEM, "udffs.mounted", *MEETING_POINT],
     **{part: [*UP_TO_FILESYSTEM, *MEETING_POINT, "udffs.settings"] for part in MIDDLE},
-    "udffs.cli": [*TOP, "udffs.desktop", "media.discovery", "media.virtual"],
-    "udffs.desktop": [*TOP, "media.discovery", "media.virtual"],
+    "udffs.cli": [*TOP, "udffs.desktop", *DRIVES],
+    "udffs.desktop": [*TOP, *DRIVES],
 }
 
 TOP_LEVEL = {

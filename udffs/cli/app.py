@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "new": ("new", "Make a blank virtual disc."),
     "info": ("info", "What is known about a disc."),
     "format": ("format", "Put an empty volume on a disc."),
+    "erase": ("erase", "Make a rewritable disc blank again."),
     "mount": ("mount", "Make a disc a directory."),
     "unmount": ("unmount", "Finish with a disc; returns when it is safe."),
     "sync": ("sync", "Write to the disc what is not yet on it."),

@@ -5,31 +5,76 @@ Apart from the commands, because the process that serves a mount tells it too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from udffs.ondisc.osta import SPARING_AVAILABLE
 
 if TYPE_CHECKING:
     from media.store import BlockStore
     from udffs.filesystem import FileSystem
+    from udffs.volume import Volume
+
+#: What a rewritable disc is that was not left as it should be.
+NOT_UNMOUNTED = (
+    "This disc was not unmounted cleanly. Nothing that was saved is lost; mount it "
+    "once with udffs, so that other systems see all of it."
+)
+
+#: By the background format status of READ DISC INFORMATION.
+BACKGROUND = ("not formatted", "suspended", "running", "complete")
 
 
-def describe_store(store: BlockStore, medium: str) -> dict[str, Any]:
+class Medium(NamedTuple):
+    """What only the drive can say, and is asked before the disc is mounted.
+    ``background``: how far a Mt. Rainier format is."""
+
+    kind: str
+    erasable: bool = False
+    background: str | None = None
+
+
+def medium_of(store: BlockStore) -> Medium:
+    """The kind of disc, asked of the drive: "CD-R", or "image" where there is none."""
+    drive = getattr(store, "drive", None)
+    if drive is None:
+        return Medium("image")
+    disc = drive.disc()
+    background = BACKGROUND[disc.background_format_status] if disc.mrw else None
+    return Medium(str(disc.kind), disc.erasable, background)
+
+
+def describe_store(store: BlockStore, medium: Medium) -> dict[str, Any]:
     """The disc itself: blocks of 2,048 bytes, sessions, what can be written.
 
     Asks the drive nothing: a packet may be on its way to the disc."""
-    from media.store import SequentialStore
+    from media.store import RewritableStore, SequentialStore
 
     told: dict[str, Any] = {
         "blocks": store.capacity,
         "last_block": store.last_block,
         "sessions": [[span.start, span.end] for span in store.sessions],
+        "rewritable": medium.erasable,
     }
+    if isinstance(store, RewritableStore):
+        return {
+            **told,
+            "disc": medium.kind,
+            "status": "formatted",
+            "format": "mrw" if store.spares_by_itself else "packet",
+            "packet_length": store.packet_length,
+            "background_format": medium.background,
+            "title": store.drive.info.title,
+            "packets_written": store.packets_written,
+            "most_rewritten": store.drive.most_rewritten,
+        }
     if not isinstance(store, SequentialStore):
         return {**told, "disc": "image", "status": "read-only"}
     status = "appendable" if store.appendable else "closed"
     return {
         **told,
-        "disc": medium,
+        "disc": medium.kind,
         "status": "blank" if store.blank else status,
+        "format": None if store.blank else "sequential",
         "title": store.drive.info.title,
         "session_open": store.session_open,
         "next_writable": store.next_writable,
@@ -38,17 +83,21 @@ def describe_store(store: BlockStore, medium: str) -> dict[str, Any]:
     }
 
 
-def medium_of(store: BlockStore) -> str:
-    """The kind of disc, asked of the drive: "CD-R", or "image" where there is none."""
-    drive = getattr(store, "drive", None)
-    return "image" if drive is None else str(drive.disc().kind)
+def describe_sparing(volume: Volume) -> dict[str, int] | None:
+    """Spare packets of a volume, and how many are left; None where it has none
+    (write-once discs; Mt. Rainier, where the drive has them)."""
+    if volume.sparing is None:
+        return None
+    entries = volume.sparing.entries
+    left = sum(original == SPARING_AVAILABLE for original, _mapped in entries)
+    return {"packets": len(entries), "left": left}
 
 
-def describe_mounted(store: BlockStore, medium: str, filesystem: FileSystem) -> dict[str, Any]:
+def describe_mounted(store: BlockStore, medium: Medium, filesystem: FileSystem) -> dict[str, Any]:
     """The same of a disc that is mounted, from the process that serves it."""
     status = filesystem.status()
     volume = filesystem.volume
-    space = filesystem.statfs()
+    room = filesystem.statfs()
     told: dict[str, Any] = {
         "label": filesystem.label,
         "identity": volume.identity,
@@ -57,11 +106,15 @@ def describe_mounted(store: BlockStore, medium: str, filesystem: FileSystem) -> 
         "files": status.get("files", volume.files),
         "directories": status.get("directories", volume.directories),
         "write_protected": volume.write_protected or None,
+        "sparing": describe_sparing(volume),
     }
+    space = {"free": room.available, "reserved": status.get("blocks_reserved", 0)}
+    if store.kind == "rewritable":
+        space = {"used": room.blocks - room.available - space["reserved"], **space}
     return {
         **describe_store(store, medium),
         "volume": told,
-        "space": {"free": space.available, "reserved": status.get("blocks_reserved", 0)},
+        "space": space,
         **{key: status.get(key) for key in ("unsaved_bytes", "commits", "blocks_written", "spool")},
         "read_only": filesystem.read_only,
         "error": status.get("error"),

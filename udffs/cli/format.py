@@ -3,30 +3,59 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from udffs.cli.output import Output, reports
+from udffs.cli.output import Output, duration, local_progress, reports, size
 from udffs.cli.volume_options import REVISIONS, volume_options
 
 if TYPE_CHECKING:
-    from media.store import SequentialStore
+    from media.drive import Drive
+    from udffs.cli.opening import NewVolume
+    from udffs.cli.preparing import Made, Work
 
 
 @click.command(name="format")
 @click.argument("drive")
 @volume_options
-@click.option("--force", is_flag=True, help="Also if there is a volume on the disc already.")
+@click.option(
+    "--mode",
+    type=click.Choice(["packet", "sequential", "mrw"]),
+    help="How the disc is written.  [default: what it is for]",
+)
+@click.option(
+    "--quick/--full",
+    "quick",
+    default=True,
+    help="No more than is needed, or all of the disc, with its surface checked.  [default: quick]",
+)
+@click.option("--force", is_flag=True, help="Also if there is something on the disc already.")
 @reports
-def command(out: Output, drive: str, label: str | None, revision: str, force: bool) -> None:
-    """Put an empty volume on the disc in DRIVE. Takes seconds.
+def command(
+    out: Output,
+    drive: str,
+    label: str | None,
+    revision: str,
+    mode: str | None,
+    quick: bool,
+    force: bool,
+) -> None:
+    """Put an empty volume on the disc in DRIVE.
 
-    A volume that is there already is left alone. With --force a new one
-    begins behind it, and what the old one held is no longer seen: the space
-    it took is not given back.
+    A CD-R, and a CD-RW with --mode sequential, takes seconds. A CD-RW in packet
+    mode, the default, is one from which files can be deleted: the drive first
+    formats it, which takes half an hour or more, once. A Mt. Rainier disc (mrw,
+    the default in drives that know it) is ready after a minute, and is formatted
+    while it is used.
+
+    A volume that is there already is left alone. With --force it is lost on a
+    CD-RW; on a CD-R a new one begins behind it, and the space is not given back.
+    --full formats a CD-RW anew, reads every packet of it, and keeps bad ones from
+    being used.
 
     \b
     Example:
@@ -34,36 +63,62 @@ def command(out: Output, drive: str, label: str | None, revision: str, force: bo
     """
     from udffs import settings
     from udffs.cli.mounts import must_not_run
-    from udffs.cli.opening import format_store, writable_store
+    from udffs.cli.opening import NewVolume
+    from udffs.cli.preparing import default_mode, held_in, plan, writing_drive
 
     must_not_run(out, drive)
-    chosen_settings = settings.load()
-    with contextlib.closing(writable_store(chosen_settings, drive)) as store:
-        left = _unsaved(store, chosen_settings.for_drive(drive).spool)
-        chosen = format_store(
-            store,
-            label=label,
-            revision=REVISIONS[revision],
-            force=force,
-            uid=os.getuid(),
-            gid=os.getgid(),
-        )
-        free = store.free_blocks
-    if left is not None:
-        out.note(f"The unsaved data of the volume that was here before stays in {left}.")
+    volume = NewVolume(label, REVISIONS[revision], force, os.getuid(), os.getgid()).checked()
+    chosen = settings.load()
+    with contextlib.closing(writing_drive(chosen, drive)) as burner:
+        work = plan(burner, mode or default_mode(burner), full=not quick)
+        on_disc = held_in(burner, chosen.for_drive(drive).spool)
+        if on_disc is not None and work.erases and not force:
+            raise on_disc.error
+        made = _make(out, burner, work, volume)
+    if on_disc is not None and on_disc.unsaved is not None:
+        out.note(f"The unsaved data of the volume that was here before stays in {on_disc.unsaved}.")
+    _report(out, drive, revision, work, made)
+
+
+def _make(out: Output, drive: Drive, work: Work, volume: NewVolume) -> Made:
+    """Says what it will be like, where that is not a matter of course; then does it."""
+    from udffs.cli.preparing import carry_out
+
+    if work.erases:
+        out.say(announcement(drive.disc().kind, drive.name, work))
+    with out.progress() as show:
+        made = carry_out(drive, work, volume, functools.partial(local_progress, show))
+        made.store.close()
+    return made
+
+
+def announcement(kind: str, name: str, work: Work) -> str:
+    """What is going to be done, what the disc will hold, and how long it takes."""
+    from udffs.cli.preparing import IN_WORDS
+
+    takes = duration(work.seconds) if work.seconds else "a few seconds"
+    return (
+        f"Formatting the {kind} in {name} {IN_WORDS[work.mode]}: "
+        f"it will hold {size(work.blocks)}, and this takes {takes}."
+    )
+
+
+def _report(out: Output, drive: str, revision: str, work: Work, made: Made) -> None:
+    told: dict[str, Any] = {"drive": drive, "label": made.label, "udf": revision}
+    told |= {"mode": work.mode, "blocks": work.blocks, "free_blocks": made.free}
+    if made.bad is not None:
+        told["bad_packets"] = list(made.bad)
+        out.say(surface(made.bad))
     out.result(
-        {"drive": drive, "label": chosen, "udf": revision, "free_blocks": free},
-        f'The disc in {drive} now holds the empty volume "{chosen}" (UDF {revision}); '
+        told,
+        f'The disc in {drive} now holds the empty volume "{made.label}" (UDF {revision}); '
         f"`udffs mount {drive}` makes it a directory.",
     )
 
 
-def _unsaved(store: SequentialStore, spool: Path) -> Path | None:
-    """Where there is unsaved data for the volume on a disc, if it has one."""
-    from udffs.commit.spool import unsaved
-    from udffs.errors import DiscError
-    from udffs.volume import open_volume
-
-    with contextlib.suppress(DiscError):
-        return unsaved(spool, open_volume(store).identity)
-    return None
+def surface(bad: Sequence[int]) -> str:
+    """What the check of the surface found."""
+    if not bad:
+        return "The surface was checked: all of it is good."
+    packets = "1 packet" if len(bad) == 1 else f"{len(bad)} packets"
+    return f"The surface was checked: {packets} of 64 kB cannot be used; nothing is kept there."

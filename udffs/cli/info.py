@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from media.errors import MediaError
-from udffs.cli.describing import describe_store, medium_of
+from udffs.cli.describing import NOT_UNMOUNTED, describe_sparing, describe_store, medium_of
+from udffs.cli.opening import FULL
 from udffs.cli.output import Output, local_progress, reports, size
 from udffs.errors import BlankDiscError, DiscError
 
@@ -28,6 +29,14 @@ READABLE_OPEN = (
     "elsewhere once it is closed"
 )
 READABLE_CLOSED = "everywhere where UDF {udf} can be read"
+READABLE_SPARED = "everywhere where UDF {udf} with sparing can be read"
+READABLE_MRW = "everywhere where UDF {udf} can be read, in drives that know Mt. Rainier"
+
+FORMATS = {
+    "packet": "fixed packets of 32 blocks",
+    "mrw": "Mt. Rainier, its background format {background}",
+    "sequential": "written from its beginning to its end; files are hidden, not deleted",
+}
 
 
 @click.command(name="info")
@@ -42,7 +51,9 @@ def command(out: Output, drive: str, space: bool) -> None:
     Space: "live" is what the files of now take, "hidden" what earlier states
     of them take (nothing is ever erased from such a disc), "reserved" what is
     kept back so that the disc can always be closed. Live and hidden space are
-    counted while the disc is not mounted.
+    counted while the disc is not mounted. On a rewritable disc there is only used
+    and free space; its wear is shown as far as it is known: spare packets that are
+    left, and the packet that was rewritten most (which virtual drives count).
 
     \b
     Example:
@@ -93,6 +104,7 @@ def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
     folder = unsaved(settings.load().for_drive(store.name).spool, volume.identity)
     if folder is not None:
         out.note(f"There is unsaved data for this disc in {folder}; its next mount saves it.")
+    integrity = volume.integrity
     told: dict[str, Any] = {
         "label": volume.label,
         "identity": volume.identity,
@@ -102,10 +114,14 @@ def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
         "files": volume.files,
         "directories": volume.directories,
         "write_protected": volume.write_protected or None,
+        "clean": None if integrity is None else not integrity.is_open,
+        "sparing": describe_sparing(volume),
     }
     if volume.vat is not None:
         told["last_commit"] = _moment(volume.vat.time)
         told["vat_location"] = volume.vat.location
+    if store.kind == "rewritable":
+        return {"volume": told, "space": _rewritable_room(volume)}
     space = _room(store, volume)
     if count or volume.files <= COUNTED:
         with out.progress() as show:
@@ -125,6 +141,15 @@ def _room(store: BlockStore, volume: Volume) -> dict[str, Any]:
         return {"free": 0, "reserved": 0}
     reserve = reserve_of(store, volume, len(volume.vat.entries))
     return {"free": reserve.available, "reserved": reserve.closing}
+
+
+def _rewritable_room(volume: Volume) -> dict[str, int] | None:
+    """Used and free blocks; None where there is no bitmap that we could read."""
+    try:
+        free = volume.space().free
+    except (DiscError, MediaError):
+        return None
+    return {"used": volume.partition_length - free, "free": free}
 
 
 def _written(store: BlockStore) -> int:
@@ -185,12 +210,44 @@ def _disc_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if told["disc"] == "image":
         yield "Disc", f"an image of {size(told['blocks'])}, read-only"
         return
+    if told["status"] == "formatted":
+        yield from _rewritable_rows(told)
+        return
     state = "still open" if told["session_open"] else told["status"]
     repair = "; its last packet was cut off and will be repaired" if told["needs_repair"] else ""
     yield "Disc", f"{told['disc']} of {size(told['blocks'])}, {state}{repair}"
+    if told["rewritable"] and told["format"]:
+        yield "Format", FORMATS[told["format"]]
     yield "Sessions", str(len(told["sessions"]))
+    if told["rewritable"] and told["status"] == "closed":
+        yield "Full", FULL.format(drive=told["drive"])
     if told["status"] == "blank":
         yield "Volume", f"none: the disc is blank (`udffs format {told['drive']}` prepares it)"
+
+
+def _rewritable_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "Disc", f"{told['disc']} of {size(told['blocks'])}, formatted"
+    yield "Format", FORMATS[told["format"]].format(background=told["background_format"])
+    if told["volume"] is None:
+        yield "Volume", f"none (`udffs format {told['drive']}` makes one)"
+    elif told["volume"].get("clean") is False and not told["mounted"]:
+        yield "State", NOT_UNMOUNTED
+    yield "Wear", "; ".join(_wear(told))
+
+
+def _wear(told: dict[str, Any]) -> Iterator[str]:
+    sparing = told["volume"] and told["volume"]["sparing"]
+    if sparing:
+        yield f"{sparing['left']} of {sparing['packets']} spare packets are left"
+    elif told["format"] == "mrw":
+        yield "the drive spares bad packets by itself"
+    else:
+        yield "there are no spare packets"
+    if told["most_rewritten"] is not None:
+        yield (
+            f"no packet was rewritten more than {told['most_rewritten']} times "
+            "(a disc stands about 1,000)"
+        )
 
 
 def _volume_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -204,10 +261,16 @@ def _volume_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Last saved", volume["last_commit"]
     if volume["write_protected"]:
         yield "Protected", volume["write_protected"]
-    if volume["kind"] == "vat" and told.get("session_open"):
-        yield "Readable", READABLE_OPEN
-    else:
-        yield "Readable", READABLE_CLOSED.format(udf=volume["udf"])
+    yield "Readable", _readable(told).format(udf=volume["udf"])
+
+
+def _readable(told: dict[str, Any]) -> str:
+    kind = told["volume"]["kind"]
+    if kind == "vat" and told.get("session_open"):
+        return READABLE_OPEN
+    if told.get("format") == "mrw":
+        return READABLE_MRW
+    return READABLE_SPARED if kind == "sparable" else READABLE_CLOSED
 
 
 def _space_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -77,7 +77,6 @@ def build_request(
     blank = {
         "label": asked.label,
         "revision": revision,
-        "force": False,
         "uid": os.getuid(),
         "gid": os.getgid(),
     }

@@ -36,7 +36,15 @@ from typing import TYPE_CHECKING
 
 from udffs import control
 from udffs.cli.describing import describe_mounted, medium_of
-from udffs.cli.opening import open_filesystem, saved
+from udffs.cli.opening import (
+    FULL,
+    NewVolume,
+    is_rewritable,
+    open_filesystem,
+    refuse_to_protect,
+    saved,
+    set_verify,
+)
 from udffs.cli.request import Request, is_finishing
 from udffs.control import Claim, Event, Progress, Registry, Server, Tell
 from udffs.errors import (
@@ -91,6 +99,7 @@ class MountProcess:
         self._ending = CLOSE if self.settings.close == "close" else LEAVE
         self._eject = self.settings.eject_after
         self._made_place = False
+        self._done: Event = {}
         self._ready = threading.Event()
         self._unmounted = threading.Event()
         self._finished = threading.Event()
@@ -109,6 +118,8 @@ class MountProcess:
         try:
             self._store = self._open_store()
             try:
+                if is_rewritable(self._store):
+                    self._ending = LEAVE  # there is nothing to close
                 # Asked now, because no command may come between two packets later.
                 self._medium = medium_of(self._store)
                 self._filesystem = self._open_filesystem()
@@ -163,6 +174,8 @@ class MountProcess:
         writable = recording and not self.request.read_only and self.request.at is None
         speed = self.request.speed or self.settings.speed or None
         try:
+            if self.request.format is not None and writable:
+                return self._open_formatted(name, speed)
             return discovery.open_block_store(name, writable=writable, speed=speed)
         except RecordingRefused as error:
             if self.request.read_only is False or self.request.format:
@@ -171,12 +184,28 @@ class MountProcess:
             self._note(str(error))
             return store
 
-    def _open_filesystem(self) -> FileSystem:
-        from udffs.cli.opening import format_store
+    def _open_formatted(self, name: str, speed: int | None) -> BlockStore:
+        """The disc, formatted if there is nothing on it."""
+        from media import discovery
+        from media.errors import NotADiscImageError
+        from udffs.cli.preparing import prepare_blank
 
-        if self.request.format is not None and getattr(self._store, "blank", False):
+        try:
+            drive = discovery.open_drive(name, speed=speed)
+        except NotADiscImageError:
+            return discovery.open_block_store(name)
+        try:
             self.progress.phase("Formatting")
-            format_store(self._store, **self.request.format)
+            volume = NewVolume(**(self.request.format or {}))
+            return prepare_blank(drive, volume, self.progress)
+        except BaseException:
+            drive.close()
+            raise
+
+    def _open_filesystem(self) -> FileSystem:
+        verify = self.settings.verify if self.request.verify is None else self.request.verify
+        if not set_verify(self._store, verify) and self.request.verify:
+            self._note("verify is for rewritable discs in packets; nothing is verified here.")
         try:
             filesystem = open_filesystem(
                 self._store,
@@ -188,9 +217,17 @@ class MountProcess:
             raise BlankDiscError(drive=self.request.drive) from error
         for note in filesystem.notes:
             self._note(note)
+        self._note_if_full(filesystem)
         if filesystem.read_only and self.request.read_only is False:
             raise ReadOnlyError(why=filesystem.read_only)
         return filesystem
+
+    def _note_if_full(self, filesystem: FileSystem) -> None:
+        """What to do with a rewritable disc that takes no more, as it was written."""
+        if self._medium.erasable and not is_rewritable(self._store):
+            closed = not getattr(self._store, "appendable", True)
+            if closed or filesystem.statfs().available == 0:
+                self._note(FULL.format(drive=self.request.drive))
 
     def _choose_place(self) -> str:
         from udffs.frontends import mountpoint
@@ -293,7 +330,13 @@ class MountProcess:
             self._claim.update(state=control.FINISHING)
             if not served:
                 self._ending, self._eject = LEAVE, False
-            for step in (self._last_commit, self._store.close, self._eject_disc, self._tidy):
+            for step in (
+                self._last_commit,
+                self._look_back,
+                self._store.close,
+                self._eject_disc,
+                self._tidy,
+            ):
                 self._attempt(step)
             told = served and self.failure is not None
             self._claim.release(self.failure if told else None)
@@ -329,6 +372,13 @@ class MountProcess:
                 self._filesystem.close_disc(final=self._ending == PROTECT, progress=self.progress)
         finally:
             self._filesystem.shutdown(saved(self._filesystem, self.progress))
+
+    def _look_back(self) -> None:
+        """What the drive did for this mount, while it can still be asked."""
+        self._done = {
+            "drive_seconds": self._drive_seconds(),
+            "packets_written": getattr(self._store, "packets_written", None),
+        }
 
     def _eject_disc(self) -> None:
         if self._eject:
@@ -385,12 +435,16 @@ class MountProcess:
         return {"where": self.where}
 
     def _close(self, request: Event, tell: Tell) -> Event:
+        final = bool(request.get("final"))
+        if is_rewritable(self._store):
+            refuse_to_protect(self._store, final)
+            return {"where": self.where, "protected": False, "closed": False}
         progress = Progress()
         progress.listen(tell)
         progress.phase("Closing the disc")
-        self._filesystem.close_disc(final=bool(request.get("final")), progress=progress)
+        self._filesystem.close_disc(final=final, progress=progress)
         self._claim.update(read_only=self._filesystem.read_only)
-        return {"where": self.where, "protected": bool(request.get("final"))}
+        return {"where": self.where, "protected": final, "closed": True}
 
     def _unmount(self, request: Event, tell: Tell) -> Event:
         """``ending``: leave, close or protect; ``eject``: as well."""
@@ -398,7 +452,7 @@ class MountProcess:
 
         if not self._unmounted.is_set():
             before = self._ending, self._eject
-            self._ending = str(request.get("ending", LEAVE))
+            self._ending = self._possible(str(request.get("ending", LEAVE)))
             self._eject = bool(request.get("eject"))
             try:
                 mountpoint.unmount(self.where)
@@ -407,13 +461,27 @@ class MountProcess:
                 raise
         return self._wait(request, tell)
 
+    def _possible(self, ending: str) -> str:
+        """What there is to do with this disc at the end."""
+        refuse_to_protect(self._store, ending == PROTECT)
+        return LEAVE if is_rewritable(self._store) else ending
+
     def _wait(self, _request: Event, tell: Tell) -> Event:
         """Until the disc is safe; with the failure of the last commit."""
         self.progress.listen(tell)
         self._finished.wait()
         if self.failure is not None:
             raise self.failure
-        return {"where": self.where, "ending": self._ending, "ejected": self._eject}
+        return {
+            "where": self.where,
+            "ending": self._ending,
+            "ejected": self._eject,
+            "closable": not is_rewritable(self._store),
+            "volume": self._filesystem.volume.kind,
+            "udf": f"{self._filesystem.volume.revision >> 8:x}."
+            f"{self._filesystem.volume.revision & 0xFF:02x}",
+            **self._done,
+        }
 
 
 def main() -> int:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from udffs.errors import RecordingDisabledError
 from udffs.settings import DriveSettings, Settings
 
 if TYPE_CHECKING:
-    from media.store import BlockStore, SequentialStore
+    from media.store import BlockStore
     from udffs.filesystem import FileSystem
 
 log = logging.getLogger("udffs.disc")
 
 BLOCK = 2048
+FULL = (
+    "This disc is full, or closed: it can still be read. `udffs erase {drive}` and then "
+    "`udffs format {drive}` make it new; all that is on it is lost."
+)
+NO_STATE = "{drive} is a plain image, without the state of a virtual disc"
 
 
 def check_recording(settings: Settings, drive: str) -> None:
@@ -25,42 +30,106 @@ def check_recording(settings: Settings, drive: str) -> None:
         raise RecordingDisabledError(drive=drive, path=settings.path)
 
 
-def writable_store(settings: Settings, drive: str, speed: int | None = None) -> SequentialStore:
+def writable_store(settings: Settings, drive: str, speed: int | None = None) -> BlockStore:
     """A disc that is to be written to, with nothing mounted.
 
     Raises RecordingDisabledError, ReadOnlyMediumError and what the drive raises."""
     from media import discovery
     from media.errors import ReadOnlyMediumError
-    from media.store import SequentialStore
 
     check_recording(settings, drive)
     chosen = speed or settings.for_drive(drive).speed or None
     store = discovery.open_block_store(drive, writable=True, speed=chosen)
-    if isinstance(store, SequentialStore):
+    if store.kind != "read-only":
         return store
     store.close()
-    raise ReadOnlyMediumError(why=f"{drive} is a plain image, without the state of a virtual disc")
+    raise ReadOnlyMediumError(why=NO_STATE.format(drive=drive))
+
+
+class NewVolume(NamedTuple):
+    """An empty volume that is to be made. ``label`` None: the date. The root
+    directory belongs to ``uid`` and ``gid``. ``force``: whatever is there already;
+    ``bad``: first blocks of packets that must not be used."""
+
+    label: str | None = None
+    revision: int = 0x0201
+    force: bool = False
+    uid: int = 0
+    gid: int = 0
+    bad: tuple[int, ...] = ()
+
+    def checked(self) -> NewVolume:
+        """The same with the label that it will have. Raises LabelError."""
+        import time
+
+        from udffs.ondisc.text import encode_label
+
+        label = time.strftime("%Y-%m-%d") if self.label is None else self.label
+        encode_label(label)
+        return self._replace(label=label)
+
+
+def is_rewritable(store: BlockStore) -> bool:
+    """Whether files can be deleted from the disc, and their space used again."""
+    return store.kind == "rewritable"
+
+
+def refuse_to_protect(store: BlockStore, wanted: bool) -> None:
+    """Raises InvalidOperationError if a rewritable disc is to be closed for good."""
+    from udffs.errors import InvalidOperationError
+
+    if wanted and is_rewritable(store):
+        raise InvalidOperationError(
+            what="a disc that is rewritten in packets cannot be closed for good (--protect)"
+        )
+
+
+def set_verify(store: BlockStore, wanted: bool) -> bool:
+    """Whether what is written is read back; True if that is as it is wanted."""
+    from media.store import RewritableStore
+
+    if isinstance(store, RewritableStore):
+        store.verify = wanted
+        return True
+    return not wanted
+
+
+def free_blocks(store: BlockStore) -> int:
+    """Blocks that a freshly formatted disc has for files."""
+    from media.store import SequentialStore
+    from udffs.volume import open_volume
+
+    if isinstance(store, SequentialStore):
+        return store.free_blocks
+    return open_volume(store).space().free
 
 
 def format_store(
-    store: BlockStore, *, label: str | None, revision: int, force: bool, uid: int, gid: int
+    store: BlockStore, volume: NewVolume, progress: Callable[[float], None] | None = None
 ) -> str:
-    """Puts an empty volume on a disc and returns its label (default: the date).
+    """Puts an empty volume on a disc and returns its label.
 
-    The root directory belongs to ``uid`` and ``gid``. Raises LabelError,
-    AlreadyFormattedError, ReadOnlyMediumError and what the store raises."""
+    Raises LabelError, AlreadyFormattedError, ReadOnlyMediumError and what the
+    store raises."""
     import time
 
     from media.errors import ReadOnlyMediumError
-    from media.store import SequentialStore
-    from udffs.commit.format import FormatOptions, format_volume
+    from udffs.commit.format import FormatOptions
+    from udffs.commit.formatting import format_any
 
-    if not isinstance(store, SequentialStore):
+    if store.kind == "read-only":
         raise ReadOnlyMediumError(why=f"{store.name} can only be read")
-    chosen = time.strftime("%Y-%m-%d") if label is None else label
-    options = FormatOptions(chosen, revision, uid, gid)
-    format_volume(store, options, now=time.time_ns(), random=os.urandom, force=force)
-    return chosen
+    label = volume.checked().label or ""
+    format_any(
+        store,
+        FormatOptions(label, volume.revision, volume.uid, volume.gid),
+        now=time.time_ns(),
+        random=os.urandom,
+        force=volume.force,
+        progress=progress,
+        bad_packets=volume.bad,
+    )
+    return label
 
 
 def open_filesystem(

@@ -137,3 +137,13 @@ def size(blocks: int) -> str:
         if amount >= 100 or len(units) == 4
         else f"{amount:.1f} {units[-1]}"
     )
+
+
+def duration(seconds: float) -> str:
+    """A time in words, as exact as an estimate is: "about 37 minutes"."""
+    if seconds < 90:
+        return "about a minute" if seconds >= 45 else "less than a minute"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"about {minutes} minutes"
+    return f"about {minutes // 60} hours and {minutes % 60} minutes"

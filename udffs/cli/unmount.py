@@ -24,6 +24,17 @@ LEFT_OPEN = (
     "it yet. `udffs close {drive}` makes it readable everywhere."
 )
 
+COMPLETE = (
+    "The disc is complete as it is, with nothing to close. It can be read where UDF {udf}{with_} "
+    "is known: {systems}."
+)
+#: By revision of the standard: who reads it (Windows by Microsoft's own table).
+SYSTEMS = {
+    "1.50": "Linux, macOS, Windows 2000 and later, and before with a UDF reader",
+    "2.01": "Linux, macOS, Windows XP and later; older systems need a disc that was "
+    "formatted with --udf 1.50",
+}
+
 
 @click.command(name="unmount")
 @click.argument("mount", metavar="DRIVE|PLACE")
@@ -36,7 +47,8 @@ def command(out: Output, mount: str, ending: str | None, eject: bool) -> None:
     """Finish with a disc. Returns when all of it is safe, and says so.
 
     Without one of --leave-open, --close and --protect the setting "close"
-    decides (ask, leave or close).
+    decides (ask, leave or close). A CD-RW in packets has nothing to close:
+    --close changes nothing there, and --protect is refused.
 
     \b
     Example:
@@ -70,6 +82,8 @@ def _ask_user(entry: Entry) -> str:
     from udffs.control import Registry
 
     status = control.ask(Registry(), entry, "status")
+    if status["format"] != "sequential":
+        return LEAVE  # there is nothing to close
     cost = FIRST_CLOSE if len(status["sessions"]) < 2 else NEXT_CLOSE
     click.echo(
         "Closing makes the disc readable on all systems, and takes a minute or two and "
@@ -101,6 +115,15 @@ def _make_up(out: Output, entry: Entry, result: dict[str, Any], ending: str, eje
         result["ejected"] = True
 
 
+def _who_reads(drive: str, result: dict[str, Any]) -> str:
+    """Where a disc can be read that was left as it is."""
+    if result["closable"]:
+        return LEFT_OPEN.format(drive=drive)
+    udf = str(result["udf"])
+    with_ = " with sparing" if result["volume"] == "sparable" else ", in drives for Mt. Rainier,"
+    return COMPLETE.format(udf=udf, with_=with_, systems=SYSTEMS.get(udf, "Linux"))
+
+
 def finish(out: Output, entry: Entry, ending: str, *, eject: bool) -> None:
     """Unmounts, waits until the disc is safe, and says how it was left."""
     from udffs import settings
@@ -110,7 +133,7 @@ def finish(out: Output, entry: Entry, ending: str, *, eject: bool) -> None:
     result = ask(out, entry, "unmount", ending=ending, eject=eject, until_gone=True)
     _make_up(out, entry, result, ending, eject)
     if result["ending"] == LEAVE and entry.read_only is None:
-        out.note(LEFT_OPEN.format(drive=entry.drive))
+        out.note(_who_reads(entry.drive, result))
     done = {LEAVE: "", CLOSE: " and closed", PROTECT: " and closed for good"}[result["ending"]]
     tray = "; the tray is open" if result["ejected"] else ""
     out.result(
