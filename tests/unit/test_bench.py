@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from benchlib import bound, report
 from benchlib.contestant import Measured
-from benchlib.workloads import Workload
+from benchlib.workloads import Workload, shortened
 
 
 def tree(folder: Path, files: dict[str, int]) -> Path:
@@ -72,3 +72,23 @@ def test_tables_name_who_was_left_out(tmp_path: Path) -> None:
     assert "left out: other: other is not installed" in text
     markdown = report.as_markdown(sections, [])
     assert "| udffs | 2.00 (1.00-3.00) | 11 | +10.00% |" in markdown
+
+
+def test_work_that_does_not_fit_is_shortened_and_its_row_says_so(tmp_path: Path) -> None:
+    work = Workload("W1", "one file", tree(tmp_path / "whole", {"large": 3 << 20}))
+    less = shortened(work, tmp_path, 2 << 20)
+    assert less.size() == 2 << 20 and work.size() == 3 << 20
+    assert shortened(work, tmp_path, 3 << 20) is work
+    many = Workload("W2", "files", tree(tmp_path / "many", {"a": 2 << 20, "b": 2 << 20}))
+    assert shortened(many, tmp_path, 2 << 20) is many
+    entry = report.Entry("udffs, CD-RW", "ours", [Measured(write=1, shortened=less.size())])
+    assert entry.row == "udffs, CD-RW (2 MiB)"
+
+
+def test_what_a_save_costs_a_rewriting_drive(tmp_path: Path) -> None:
+    work = Workload("W4", "", tree(tmp_path, {"a": 1, "b": 1}), durable=True)
+    runs = [Measured(write=1, packets=7, drive=1.5)]
+    section = report.Section(work, [report.Entry("udffs, CD-RW", "ours", runs)])
+    heading, row, _bound = report.rows(section)
+    told = dict(zip(heading, row, strict=True))
+    assert (told["packets"], told["drive s"], told["drive s a save"]) == ("7", "1.5", "0.75")

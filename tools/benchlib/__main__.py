@@ -18,7 +18,7 @@ import mounts
 
 from benchlib import peers, workloads
 from benchlib.contestant import Contestant, Failed
-from benchlib.mounted import Ceiling, Ours
+from benchlib.mounted import Ceiling, Ours, OursRewritable
 from benchlib.report import Entry, Section, Verdict, as_json, as_markdown, as_text, verdicts
 from benchlib.scenarios import SCENARIOS
 from benchlib.workloads import Workload
@@ -31,6 +31,7 @@ def contestants() -> list[Contestant]:
     """In the order in which they take turns."""
     return [
         Ours(),
+        OursRewritable(),
         Ceiling("null"),
         Ceiling("memory"),
         Ceiling("passthrough"),

@@ -26,6 +26,8 @@ class Measured:
     memory: float | None = None  # MiB at its highest
     blocks: int | None = None  # of 2,048 bytes, beyond what the empty disc holds
     drive: float | None = None  # seconds that a real drive would have needed
+    packets: int | None = None  # of 32 blocks, written to a rewritable disc, over and over
+    shortened: int | None = None  # bytes of files, where the whole work does not fit
 
 
 class Contestant(Protocol):

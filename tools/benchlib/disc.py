@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchlib.contestant import run
 from media import virtual
@@ -13,6 +15,7 @@ from media.virtual.medium import LINK_BLOCKS
 
 BLOCK = 2048
 SPEED = 16.0  # times 75 blocks a second
+REWRITING_SPEED = 10
 TRANSFER_BLOCKS = 32
 UDFFS = str(Path(sys.executable).parent / "udffs")
 
@@ -23,9 +26,11 @@ def make(image: Path, *, kind: str = "cd-r-80", label: str = "Bench") -> None:
     run([UDFFS, "format", image, "--label", label])
 
 
-def unmount(where: Path) -> None:
-    """Until the disc is safe; it stays open for more."""
-    run([UDFFS, "unmount", where, "--leave-open"])
+def unmount(where: Path) -> dict[str, Any]:
+    """Until the disc is safe; a CD-R stays open for more. What the command tells."""
+    ended = run([UDFFS, "unmount", where, "--leave-open", "--json"])
+    told: dict[str, Any] = json.loads(ended.output)
+    return told
 
 
 def sync(where: Path) -> None:

@@ -10,12 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchlib import disc
 from benchlib.contestant import Ended, Failed, Measured, Running
-from benchlib.workloads import Workload, read_tree, stat_tree, write_tree
+from benchlib.workloads import Workload, read_tree, shortened, stat_tree, write_tree
 
 MOUNT_SECONDS = 30.0
+REWRITABLE_BYTES = 512 << 20  # of files at most: a CD-RW of 80 minutes holds 577 MB
 
 
 class Mount:
@@ -96,37 +98,68 @@ class Ours:
 
     kind = "ours"
     name = "udffs"
+    media = "cd-r-80"
+    options: tuple[str, ...] = ()
 
     def why_not(self, workload: Workload) -> str | None:
         return None if shutil.which(disc.UDFFS) else "the udffs command is not installed"
 
     def run(self, workload: Workload, scratch: Path) -> Measured:
+        work = self.work(workload, scratch)
         image = scratch / "disc.img"
-        disc.make(image)
+        disc.make(image, kind=self.media)
         before = disc.used_blocks(image)
-        command: list[str | Path] = [disc.UDFFS, "mount", "-f", image, scratch / "at"]
-        mount = Mount(command, scratch / "at")
+        where = scratch / "at"
+        command: list[str | Path] = [disc.UDFFS, "mount", "-f", *self.options, image, where]
+        mount = Mount(command, where)
         begun = time.perf_counter()
-        writing = write_tree(workload, mount.where)
+        writing = write_tree(work, mount.where)
         before_stats = time.perf_counter()
-        stats = stat_tree(workload, mount.where) if workload.stat else None
+        stats = stat_tree(work, mount.where) if work.stat else None
         rest = time.perf_counter() - before_stats
-        ended = mount.end(disc.unmount)
+        told: dict[str, Any] = {}
+        ended = mount.end(lambda where: told.update(disc.unmount(where)))
         written = time.perf_counter() - begun - rest
-        blocks = disc.used_blocks(image) - before
-        drive = disc.drive_seconds(image, after=before)
+        cost = self.cost(image, before, told)
         read = None
-        if workload.read_back:
-            again = Mount(command, scratch / "at")
-            read = read_tree(workload, again.where)
+        if work.read_back:
+            again = Mount(command, where)
+            read = read_tree(work, again.where)
             again.end(disc.unmount)
         return Measured(
             write=written,
             read=read,
-            creates=len(workload.files()) / writing,
+            creates=len(work.files()) / writing,
             stats=stats,
             cpu=ended.cpu,
             memory=mount.memory,
-            blocks=blocks,
-            drive=drive,
+            shortened=None if work is workload else work.size(),
+            **cost,
         )
+
+    def work(self, workload: Workload, scratch: Path) -> Workload:
+        """As much of the work as fits on the disc."""
+        return workload
+
+    def cost(self, image: Path, before: int, told: dict[str, Any]) -> dict[str, Any]:
+        """What the disc and the drive had to give: ``before`` blocks were in use
+        before the mount, ``told`` is what the unmount said."""
+        return {
+            "blocks": disc.used_blocks(image) - before,
+            "drive": disc.drive_seconds(image, after=before),
+        }
+
+
+class OursRewritable(Ours):
+    """udffs on a virtual CD-RW in packets, in a drive of 10x. What the drive did
+    counts from the mount to the end of the unmount."""
+
+    name = "udffs, CD-RW"
+    media = "cd-rw-80"
+    options = ("-o", f"speed={disc.REWRITING_SPEED}")
+
+    def work(self, workload: Workload, scratch: Path) -> Workload:
+        return shortened(workload, scratch, REWRITABLE_BYTES)
+
+    def cost(self, image: Path, before: int, told: dict[str, Any]) -> dict[str, Any]:
+        return {"packets": told["packets_written"], "drive": told["drive_seconds"]}

@@ -21,6 +21,12 @@ class Entry:
     runs: list[Measured] = field(default_factory=list)
     why_not: str | None = None
 
+    @property
+    def row(self) -> str:
+        """What its row is called; says so if it did less than the others."""
+        less = self.median("shortened")
+        return self.contestant if less is None else f"{self.contestant} ({int(less) >> 20} MiB)"
+
     def values(self, name: str) -> list[float]:
         found = (getattr(run, name) for run in self.runs)
         return [float(value) for value in found if value is not None]
@@ -59,6 +65,7 @@ COLUMNS = [
     Column("CPU s", "cpu", "{:.2f}".format),
     Column("MiB", "memory", "{:.0f}".format),
     Column("blocks", "blocks", "{:,.0f}".format),
+    Column("packets", "packets", "{:,.0f}".format),
     Column("drive s", "drive", "{:,.1f}".format),
 ]
 
@@ -69,7 +76,11 @@ def rows(section: Section) -> Iterator[list[str]]:
     if not section.workload.stat:
         columns = [c for c in columns if c.value not in ("creates", "stats")]
     if section.workload.durable:
-        columns = [Column("ms a save", "write", str), *columns]
+        columns = [
+            Column("ms a save", "write", str),
+            *columns,
+            Column("drive s a save", "drive", str),
+        ]
     bound = lower_bound(section.workload)
     yield ["", *(column.title for column in columns), "over bound"]
     for entry in section.entries:
@@ -77,7 +88,7 @@ def rows(section: Section) -> Iterator[list[str]]:
             continue
         cells = [_cell(entry, column, section.workload) for column in columns]
         blocks = entry.median("blocks")
-        yield [entry.contestant, *cells, f"{blocks / bound - 1:+.2%}" if blocks else ""]
+        yield [entry.row, *cells, f"{blocks / bound - 1:+.2%}" if blocks else ""]
     yield ["lower bound", *(f"{bound:,}" if c.value == "blocks" else "" for c in columns), ""]
 
 
@@ -87,6 +98,8 @@ def _cell(entry: Entry, column: Column, workload: Workload) -> str:
         return ""
     if column.title == "ms a save":
         return f"{1000 * median / len(workload.files()):.1f}"
+    if column.title == "drive s a save":
+        return f"{median / len(workload.files()):.2f}"
     values = entry.values(column.value)
     if not column.spread or len(values) < 2:
         return column.show(median)
