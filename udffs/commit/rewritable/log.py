@@ -157,7 +157,7 @@ class IntentLog:
         sequence = self._sequence
         slots = self._write(data, parts)
         self._failed = False
-        self._account(kind, sequence, slots)
+        self._account(record, sequence, slots)
         self.commit, self.counts = commit, counts
         self.integrity_checksum = record.integrity_after
         return parts
@@ -176,14 +176,14 @@ class IntentLog:
         self._packets.flush()
         return slots
 
-    def _account(self, kind: Kind, sequence: int, slots: list[int]) -> None:
+    def _account(self, record: Record, sequence: int, slots: list[int]) -> None:
         if self._tail != self._tail_on_disc:
             self._tail_on_disc = self._tail
             self._needed = {s: n for s, n in self._needed.items() if n >= self._tail}
-        if kind == Kind.COMMIT:
+        if record.kind == Kind.COMMIT:
             self._last = sequence
             self._needed.update(dict.fromkeys(slots, sequence))
-        else:
+        elif record.images:
             self._guarding.update(slots)
 
     def guarded(self) -> None:

@@ -3,8 +3,9 @@
 Of every packet three masks are kept, a bit for each of its blocks:
 
 - *used*: the last durable commit uses it (the bitmap and what the log adds);
-- *kept*: the structures in place, as the last checkpoint left them, use it. A
-  block that was freed since stays kept until the next checkpoint;
+- *kept*: it was used at the last checkpoint or at any time since, so that the
+  structures in place or a record of the log may speak of it. A block that was
+  freed stays kept until the next checkpoint;
 - *reserved*: only memory knows of it: a number for an ICB that is not on the
   disc yet, blocks of the commit under way, blocks of a file that has no name
   any more but is open.
@@ -36,6 +37,7 @@ some blocks free."""
 
 ICB_RUN = 4  # fresh packets taken for ICBs at once
 PLENTY = 64  # fresh packets from which on small things begin one
+LARGE = 8 * PACKET  # blocks of a file from which on it gets whole packets
 
 
 def joined(extents: Iterable[Extent]) -> list[Extent]:
@@ -86,13 +88,14 @@ class SpaceMap:
         self._changed: set[int] = set()  # packets whose masks used and kept differ
         self._dirty: set[int] = set()  # blocks of the bitmap's extent
         self._held: dict[int, list[Extent]] = {}
+        self._pinned: dict[int, int] = {}  # packet: mask of its blocks that are held
         self._spare_icbs: set[int] = set()
         self._reserved_count = 0
         self._free = table.free
         self._class = bytearray(self._classify(i) for i in range(len(self._used)))
         self._fresh = self._class.count(FRESH)
-        self._icb = self._bulk = -1
-        self._small = -1
+        self._icb = self._small = -1
+        self._bulk = len(self._class) // 8  # leaves room for small things to stay together
         for allocated, freed in changes:
             self.commit(self._inside(allocated), self._inside(freed))
         self._use_hints(*hints)
@@ -201,10 +204,10 @@ class SpaceMap:
         return bool(self._reserved[index] & bit)
 
     def is_fresh(self, home: int) -> bool:
-        """Whether nothing durable lies in the packet of a block, neither now nor
-        at the last checkpoint."""
+        """Whether nothing that anybody may read lies in the packet of a block,
+        neither now nor at the last checkpoint."""
         index = home // PACKET - self._first
-        return not self._used[index] | self._kept[index]
+        return not self._used[index] | self._kept[index] and index not in self._pinned
 
     # -- numbers of ICBs ---------------------------------------------------------------
 
@@ -254,7 +257,7 @@ class SpaceMap:
         """No program uses that ICB's number any more."""
         with self._lock:
             if number in self._held:
-                self._unreserve(self._held.pop(number))
+                self._let_go(number)
                 return
             home = self._start + number
             if self._start <= home < self._end and not self.is_used(home):
@@ -271,10 +274,20 @@ class SpaceMap:
         with self._lock:
             for number in freed:
                 if number in self._held and number not in kept:
-                    self._unreserve(self._held.pop(number))
+                    self._let_go(number)
                 if number in self._spare_icbs:
                     self._spare_icbs.discard(number)
                     self._unreserve([(self._start + number, 1)])
+
+    def _let_go(self, number: int) -> None:
+        """The blocks of a deleted inode are nobody's any more."""
+        blocks = self._held.pop(number)
+        self._unreserve(blocks)
+        for packet, mask in _pieces(blocks):
+            index = packet - self._first
+            self._pinned[index] &= ~mask
+            if not self._pinned[index]:
+                del self._pinned[index]
 
     def _reserve(self, extents: Iterable[Extent]) -> None:
         for index, mask in _pieces(extents):
@@ -317,15 +330,12 @@ class SpaceMap:
         if near >= 0:
             number = self._run_at(near, count)
             if number:
-                self._remember(near, number, of)
+                if near == self._small:
+                    self._small += number
                 return near, number
-        if of < PACKET:
+        if of < LARGE:
             return self._small_piece(count)
         return self._large_piece(count, of)
-
-    def _remember(self, at: int, number: int, of: int) -> None:
-        if at == self._small or (of < PACKET and self._small < 0):
-            self._small = at + number
 
     def _small_piece(self, count: int) -> Extent:
         if self._small >= 0:
@@ -342,13 +352,13 @@ class SpaceMap:
     def _large_piece(self, count: int, of: int) -> Extent:
         packets = -(-of // PACKET)
         while packets:
-            at = self._find(FRESH, packets, max(self._bulk, 0)) if packets <= self._fresh else -1
+            at = self._find(FRESH, packets, self._bulk) if packets <= self._fresh else -1
             if at >= 0:
                 number = min(count, packets * PACKET)
                 self._bulk = at + -(-number // PACKET)
                 return (at + self._first) * PACKET, number
             packets //= 2
-        return self._first_of((PARTIAL, ICBS), count, (max(self._bulk, 0) + self._first) * PACKET)
+        return self._first_of((PARTIAL, ICBS), count, (self._bulk + self._first) * PACKET)
 
     def _first_of(self, kinds: Iterable[int], count: int, after: int) -> Extent:
         index = min(max(after // PACKET - self._first, 0), len(self._class) - 1)
@@ -399,6 +409,9 @@ class SpaceMap:
             for number, blocks in (gone or {}).items():
                 self._held[number] = list(blocks)
                 self._reserve(blocks)
+                for packet, mask in _pieces(blocks):
+                    index = packet - self._first
+                    self._pinned[index] = self._pinned.get(index, 0) | mask
 
     def _set(self, packet: int, mask: int, *, use: bool) -> None:
         index = packet - self._first
@@ -408,6 +421,7 @@ class SpaceMap:
         if use:
             self._reserved[index] &= ~mask
             self._used[index] = before | mask
+            self._kept[index] |= mask
             self._free -= (mask & ~before).bit_count()
         else:
             self._used[index] = before & ~mask
