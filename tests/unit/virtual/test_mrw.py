@@ -12,7 +12,7 @@ from media.mmc.bits import parse
 from media.virtual.faults import FixedCut
 
 from .hand import Hand, Refused, formatted, pattern, refusal
-from .test_rw_format import current_features
+from .test_format_unit import current_features
 
 BLOCKS = 276_800  # 63 segments of 136 packets and one of 82
 
