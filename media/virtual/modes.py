@@ -20,6 +20,8 @@ from media.virtual.refusal import Refusal
 SPEED_UNIT = 176.4
 # Session formats, track modes and data block types of page 05h (MMC-6 7.5)
 CD_DA_OR_ROM, CD_I, CD_ROM_XA = 0x00, 0x10, 0x20
+#: A bit of the track mode; cdrwtool sets it
+COPY_PERMITTED = 2
 AUDIO = 0
 RAW_AUDIO, XA_MIXED = 0, 13
 LINK_SIZE = 7
@@ -169,7 +171,7 @@ def _packets_fit(page: construct.Container[Any]) -> bool:
     """Data in packets, mode 1 or mode 2 form 1; nothing else, and no rehearsal."""
     xa = page.data_block_type == pages.MODE_2_XA_FORM_1
     return (
-        page.track_mode == pages.DATA_INCREMENTAL
+        page.track_mode & ~COPY_PERMITTED == pages.DATA_INCREMENTAL
         and page.data_block_type in (pages.MODE_1, pages.MODE_2_XA_FORM_1)
         and page.session_format == (CD_ROM_XA if xa else CD_DA_OR_ROM)
         and not page.test_write
