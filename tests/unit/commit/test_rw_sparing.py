@@ -15,9 +15,9 @@ from .rw_store import PACKET, MemoryDisc
 from .test_rw_format import CAPACITY, formatted
 
 
-def tables_of(disc: MemoryDisc, volume: Volume) -> SparingTables:
+def tables_of(volume: Volume) -> SparingTables:
     assert volume.view is not None and volume.sparing is not None
-    return SparingTables(volume.view, disc.store, volume.sparing)
+    return SparingTables(volume.view, volume.sparing)
 
 
 def content(seed: int) -> bytes:
@@ -40,7 +40,7 @@ def write(disc: MemoryDisc, volume: Volume, tables: SparingTables, home: int, da
 def start_up() -> tuple[MemoryDisc, Volume, SparingTables, int]:
     disc = MemoryDisc(CAPACITY)
     volume = formatted(disc)
-    return disc, volume, tables_of(disc, volume), volume.partition_start + 80 * PACKET
+    return disc, volume, tables_of(volume), volume.partition_start + 80 * PACKET
 
 
 def check_again(disc: MemoryDisc, home: int, data: bytes) -> Volume:
@@ -139,7 +139,7 @@ def test_a_cut_between_the_copies(after: int) -> None:
     again = open_volume(disc)
     assert again.view is not None and again.sparing is not None
     assert again.view.read(home, PACKET) == content(9 if after >= 2 else 8)
-    tables_of(disc, again).repair()
+    tables_of(again).repair()
     repaired = open_volume(disc)
     assert repaired.sparing is not None and repaired.sparing.outdated == ()
     assert repaired.sparing.sequence == again.sparing.sequence
@@ -161,6 +161,6 @@ def test_what_a_hostile_table_offers_is_not_used() -> None:
         (free, 160),
         (free, 160),
     )
-    tables = tables_of(disc, volume)
+    tables = tables_of(volume)
     assert tables.spares_left == 1
     assert tables.spare(volume.partition_start + 640) == 160

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from media.errors import DefectivePacketError, UnreadableBlockError
 from media.store import RewritableStore
@@ -41,14 +42,14 @@ class SparingTables:
     def __init__(
         self,
         view: RewritableView,
-        store: RewritableStore,
         sparing: Sparing,
         *,
         log: Callable[[str], None] = lambda _message: None,
     ) -> None:
-        """``sparing`` must be readable, its packets those of the drive."""
+        """``view`` must be over a RewritableStore, ``sparing`` readable, its
+        packets those of the drive."""
         self._view = view
-        self._store = store
+        self._store = cast(RewritableStore, view.store)
         self._sparing = sparing
         self._log = log
         self._sequence = sparing.sequence
