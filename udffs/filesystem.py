@@ -439,7 +439,8 @@ class FileSystem(MountedVolume):
                 told["spool"] = str(self._writing.spool.folder)
                 if self.volume.files >= 0:  # a VAT of UDF 1.50 does not tell
                     counts = self._writing.namespace.counts()
-                    told["files"], told["directories"] = counts.files, counts.directories
+                    told["files"] = counts.files - len(self._own_keys)
+                    told["directories"] = counts.directories
             return told
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from udffs.ondisc.osta import SPARING_AVAILABLE
+from udffs.ondisc.osta import SPARING_AVAILABLE, SPARING_DEFECTIVE
 
 if TYPE_CHECKING:
     from media.store import BlockStore
@@ -86,11 +86,24 @@ def describe_store(store: BlockStore, medium: Medium) -> dict[str, Any]:
 def describe_sparing(volume: Volume) -> dict[str, int] | None:
     """Spare packets of a volume, and how many are left; None where it has none
     (write-once discs; Mt. Rainier, where the drive has them)."""
-    if volume.sparing is None:
+    if volume.sparing is None or volume.view is None:
         return None
-    entries = volume.sparing.entries
-    left = sum(original == SPARING_AVAILABLE for original, _mapped in entries)
-    return {"packets": len(entries), "left": left}
+    originals = [original for original, _mapped in volume.sparing.entries]
+    left = originals.count(SPARING_AVAILABLE)
+    # The table is as it was when the volume was opened; the view moves on.
+    since = len(volume.view.spared) - sum(original < SPARING_DEFECTIVE for original in originals)
+    return {"packets": len(originals), "left": max(0, left - max(0, since))}
+
+
+def own_files(volume: Volume) -> int:
+    """Files of a volume that are not for programs: what holds the intent log."""
+    from udffs.commit.loading import log_file_keys
+    from udffs.errors import DiscError
+
+    try:
+        return len(log_file_keys(volume))
+    except DiscError:
+        return 0
 
 
 def describe_mounted(store: BlockStore, medium: Medium, filesystem: FileSystem) -> dict[str, Any]:
@@ -103,7 +116,7 @@ def describe_mounted(store: BlockStore, medium: Medium, filesystem: FileSystem) 
         "identity": volume.identity,
         "udf": status["udf"],
         "kind": volume.kind,
-        "files": status.get("files", volume.files),
+        "files": status["files"] if "files" in status else volume.files - own_files(volume),
         "directories": status.get("directories", volume.directories),
         "write_protected": volume.write_protected or None,
         "sparing": describe_sparing(volume),

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from media.errors import MediaError
-from udffs.cli.describing import NOT_UNMOUNTED, describe_sparing, describe_store, medium_of
+from udffs.cli.describing import (
+    NOT_UNMOUNTED,
+    describe_sparing,
+    describe_store,
+    medium_of,
+    own_files,
+)
 from udffs.cli.opening import FULL
 from udffs.cli.output import Output, local_progress, reports, size
 from udffs.errors import BlankDiscError, DiscError
@@ -111,7 +117,7 @@ def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
         "udf": f"{volume.revision >> 8:x}.{volume.revision & 0xFF:02x}",
         "kind": volume.kind,
         "created": _moment(volume.created),
-        "files": volume.files,
+        "files": volume.files - own_files(volume),
         "directories": volume.directories,
         "write_protected": volume.write_protected or None,
         "clean": None if integrity is None else not integrity.is_open,
