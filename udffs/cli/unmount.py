@@ -28,11 +28,10 @@ COMPLETE = (
     "The disc is complete as it is, with nothing to close. It can be read where UDF {udf}{with_} "
     "is known: {systems}."
 )
-#: By revision of the standard: who reads it (Windows by Microsoft's own table).
+#: By revision of the standard: who reads it (Windows by its maker's word).
 SYSTEMS = {
-    "1.50": "Linux, macOS, Windows 2000 and later, and before with a UDF reader",
-    "2.01": "Linux, macOS, Windows XP and later; older systems need a disc that was "
-    "formatted with --udf 1.50",
+    "1.50": "Linux, Windows 2000 and later, older systems with a UDF reader",
+    "2.01": "Linux, Windows XP and later; older systems only if it is formatted with --udf 1.50",
 }
 
 
