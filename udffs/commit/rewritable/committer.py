@@ -25,7 +25,7 @@ from udffs.errors import DiscError, InternalError, NoSpaceError
 from udffs.ondisc import osta, tags
 from udffs.ondisc.ecma167 import INTEGRITY_OPEN, LogicalVolumeIntegrityDescriptor
 from udffs.ondisc.intentlog import PACKET, Extent, Kind
-from udffs.volume import Run
+from udffs.volume import Run, Volume, make_key
 from udffs.volume.model import BLOCK
 from udffs.volume.view import RewritableView
 
@@ -47,25 +47,22 @@ class RewritableCommitter:
 
     def __init__(
         self,
+        volume: Volume,
         view: RewritableView,
         space: SpaceMap,
         intents: IntentLog,
         rewriter: Rewriter,
         *,
-        geometry: Geometry,
-        allocated: Callable[[int], list[Extent]],
-        blocks_per_second: float | None = None,
         log: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        """``allocated(key)`` are the blocks (homes) that an inode on the disc
-        takes besides its ICB."""
+        self._volume = volume
         self._view = view
         self._space = space
         self._log = intents
         self._rewriter = rewriter
-        self._geometry = geometry
-        self._allocated = allocated
-        self._turn = turn_of(blocks_per_second)
+        version = 2 if volume.revision < 0x0200 else 3
+        self._geometry = Geometry(volume.partition_start, volume.physical_reference, version)
+        self._turn = turn_of(getattr(view.store, "blocks_per_second", None))
         self._note = log
         self._opened: bool | None = None
         self.progress: Callable[[int], None] = lambda _blocks: None
@@ -178,7 +175,7 @@ class RewritableCommitter:
         """What an inode on the disc takes besides its ICB. What cannot be found
         out stays allocated."""
         try:
-            return self._allocated(self._geometry.physical_reference << 32 | number)
+            return self._volume.allocated(make_key(self._volume.physical_reference, number))
         except (DiscError, UnreadableBlockError) as error:
             self._note(f"the space of a damaged file at block {number} is not given back: {error}")
             return []

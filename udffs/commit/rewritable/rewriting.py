@@ -93,7 +93,7 @@ class PacketWriter:
             raise error
         moved = self._sparing.spare(home)
         self._store.relocate(error.block, moved)
-        self._log(f"a worn packet at block {home} was replaced by the one at {moved}")
+        self._log(f"the packet at block {home} is worn; the one at {moved} takes its place")
 
     def _home(self, actual: int) -> int:
         for home, moved in self._view.spared.items():
