@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.memory_disc import PACKET, MemoryDisc
 
 from udffs.commit.rewritable.adopt import adopt, choose_log, is_held, why_not
 from udffs.errors import UnsupportedError
@@ -16,7 +17,6 @@ from udffs.volume.bitmap import new_space
 from udffs.volume.model import BLOCK
 from udffs.volume.partitions import PhysicalPartition
 
-from .rw_store import PACKET, MemoryDisc
 from .test_rw_format import CAPACITY, formatted
 
 FindProgram = Callable[[str], Path]

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from support.memory_disc import PACKET, MemoryDisc
 
 from udffs.commit.format import FormatOptions
 from udffs.commit.rewritable import structures
@@ -17,8 +18,6 @@ from udffs.commit.rewritable.structures import Layout, lay_out
 from udffs.errors import LabelError, ReadOnlyError, UnusableDiscError
 from udffs.ondisc import osta
 from udffs.volume import Volume, open_volume
-
-from .rw_store import PACKET, MemoryDisc
 
 CAPACITY = 16_384
 NOW = 1_700_000_000_000_000_000
