@@ -90,6 +90,8 @@ class RewritableStore:
             self._set_up(disc)
 
     def _set_up(self, disc: DiscState) -> None:
+        if not self.drive.info.writes_cd_rw:
+            raise errors.RecordingRefused(name=self.name, why="it does not write CD-RW")
         self.drive.prevent_removal()
         if not self.spares_by_itself:
             self.drive.set_up_fixed_packets(PACKET)

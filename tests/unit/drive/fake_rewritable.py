@@ -8,7 +8,7 @@ from media.drive import BLOCK, Drive
 from media.mmc import commands, features, replies, sense
 from media.rewritable import RewritableStore
 
-from .fakes import CHECK, GOOD, FakeTransport
+from .fakes import CHECK, FakeTransport
 
 PACKET = 32
 
@@ -142,4 +142,5 @@ def make(
     return store, transport
 
 
-__all__ = ["GOOD", "PACKET", "FakeRewritable", "make"]
+def on_disc(transport: FakeRewritable, block: int, count: int) -> bytes:
+    return bytes(transport.disc[block * BLOCK : (block + count) * BLOCK])

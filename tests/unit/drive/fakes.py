@@ -70,6 +70,7 @@ class FakeTransport:
             pages.CAPABILITIES: pages.Capabilities.build(
                 {
                     "cd_r_write": 1,
+                    "cd_rw_write": 1,
                     "buffer_size_supported": 2048,
                     "current_write_speed_selected": 2822,
                 }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
+
 import pytest
 
-from media import errors, formatting
+from media import discovery, errors, formatting
 from media.drive import Drive
 from media.mmc import replies, sense
 from media.rewritable import RewritableStore
 from media.state import format_capacities
 from media.store import SequentialStore, open_store
 from media.transport.virtual import VirtualTransport
-from media.virtual import Burner, memory_burner
+from media.virtual import Burner, create, memory_burner
 
 from .discs import blocks
 from .fake_rewritable import FakeRewritable, make
@@ -98,7 +101,6 @@ def test_drive_that_wants_the_disc_blank_first() -> None:
         return b""
 
     transport.defaults[FORMAT] = format_
-    drive.info = drive.info.__class__(vendor="", product="", revision="", writes_cd_rw=True)
     formatting.format_medium(drive, "packet", full=False)
     assert [c for c, _, _ in transport.seen if c in (FORMAT, BLANK)] == [FORMAT, BLANK, FORMAT]
 
@@ -106,7 +108,6 @@ def test_drive_that_wants_the_disc_blank_first() -> None:
 def test_format_that_leaves_nothing() -> None:
     drive, transport = scripted()
     transport.defaults[0x52] = b""
-    drive.info = drive.info.__class__(vendor="", product="", revision="", writes_cd_rw=True)
     with pytest.raises(errors.FormatFailedError):
         formatting.format_medium(drive, "packet", full=False)
     with pytest.raises(errors.FormatFailedError):
@@ -133,7 +134,6 @@ def test_capacities_cut_off_or_missing() -> None:
 
 def test_capacity_by_the_rule_where_the_drive_does_not_tell() -> None:
     drive, transport = scripted()
-    drive.info = drive.info.__class__(vendor="", product="", revision="", writes_cd_rw=True)
     transport.defaults[0x43] = replies.Atip.build(
         {"disc_type": 1, "lead_out_minute": 79, "lead_out_second": 59, "lead_out_frame": 74}
     )
@@ -255,6 +255,39 @@ def test_what_cannot_be() -> None:
     burner.remove()
     with pytest.raises(errors.MediaError):
         formatting.format_medium(drive, "packet", full=False)
+
+
+def test_drive_that_only_reads_cd_rw() -> None:
+    transport = FakeRewritable()
+    transport.defaults[0x5A] = (5, 0x24, 0)
+    drive = Drive(transport, name="fake", sleep=lambda _: None)
+    assert formatting.modes(drive) == ()
+    with pytest.raises(errors.RecordingRefused):
+        formatting.erase_medium(drive, full=False)
+    with pytest.raises(errors.RecordingRefused):
+        open_store(drive)
+    assert open_store(drive, writable=False).read(0, 1) == bytes(2048)
+
+
+def test_drives_by_name(tmp_path: Path) -> None:
+    path = str(tmp_path / "disc.img")
+    create(Path(path), "cd-rw-74")
+    with contextlib.closing(discovery.open_drive(path)) as drive:
+        formatting.format_medium(drive, "packet", full=False)
+    store = discovery.open_block_store(path)
+    assert isinstance(store, RewritableStore)
+    store.write(4, blocks(5))
+    store.close()
+    store = discovery.open_block_store(path, writable=False)
+    assert store.read(4, 5) == blocks(5)
+    store.close()
+    (found,) = discovery.list_drives([path])
+    assert (found.disc.kind, found.disc.formatted, found.problem) == ("CD-RW", True, "")
+    with contextlib.closing(discovery.open_drive(path)) as drive:
+        formatting.erase_medium(drive, full=False)
+    store = discovery.open_block_store(path)
+    assert isinstance(store, SequentialStore)
+    store.close()
 
 
 def test_power_cut_in_a_format() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 
 import pytest
 
@@ -13,13 +12,9 @@ from media.rewritable import RewritableStore
 from media.store import open_store
 
 from .discs import blocks
-from .fake_rewritable import PACKET, FakeRewritable, make
+from .fake_rewritable import PACKET, FakeRewritable, make, on_disc
 
 SIZE = PACKET * BLOCK
-
-
-def on_disc(transport: FakeRewritable, block: int, count: int) -> bytes:
-    return bytes(transport.disc[block * BLOCK : (block + count) * BLOCK])
 
 
 def test_what_the_disc_is() -> None:
@@ -353,30 +348,6 @@ def test_reset_in_a_flush(code: tuple[int, int, int], after: int) -> None:
         assert on_disc(transport, first, 32) == blocks(32, seed=first)
 
 
-def test_reset_that_a_reader_hears_of() -> None:
-    store, transport = make()
-    for first in (0, 320, 640):
-        store.write(first, blocks(32, seed=first))
-
-    def read_first(cdb: bytes, data: bytes) -> object:
-        """Between the second and the third WRITE somebody reads, after a reset."""
-        transport.defaults[0x2A] = transport._write
-        answer = transport._write(cdb, data)
-        transport.buffer.clear()
-        transport.queue(0x28, (6, 0x29, 0))
-        reader = threading.Thread(target=store.read, args=(1000, 1))
-        reader.start()
-        readers.append(reader)
-        return answer
-
-    readers: list[threading.Thread] = []
-    transport.queue(0x2A, transport._write, read_first)
-    store.flush()
-    readers[0].join()
-    for first in (0, 320, 640):
-        assert on_disc(transport, first, 32) == blocks(32, seed=first)
-
-
 def test_resets_without_end() -> None:
     store, transport = make()
     transport.defaults[0x35] = (6, 0x29, 0)
@@ -433,66 +404,3 @@ def test_other_errors_keep_what_was_gathered(
     if kind in (errors.ReadOnlyMediumError, errors.CalibrationError):
         with pytest.raises(kind):
             store.write(0, blocks(1))
-
-
-def test_changed_while_it_is_being_written() -> None:
-    store, transport = make()
-    store.verify = True
-
-    def change(cdb: bytes, data: bytes) -> object:
-        store.write(33, blocks(1, seed=4))
-        store.write(64, blocks(32, seed=5))
-        return transport._synchronize(cdb, data)
-
-    store.write(32, blocks(64))
-    transport.queue(0x35, change)
-    store.flush()
-    assert on_disc(transport, 32, 64) == blocks(64)
-    assert store.gathered_packets == 2
-    store.flush()
-    assert on_disc(transport, 33, 1) == blocks(1, seed=4)
-    assert on_disc(transport, 64, 32) == blocks(32, seed=5)
-    assert on_disc(transport, 34, 30) == blocks(64)[2 * BLOCK : 32 * BLOCK]
-
-
-def test_readers_see_what_was_written_throughout() -> None:
-    """Each block holds its own number and a version; no reader ever sees one go back."""
-    store, _ = make(60, cache_packets=16)
-    versions = [0] * 32 * 60
-    stop = threading.Event()
-    wrong: list[str] = []
-
-    def stamp(block: int, version: int) -> bytes:
-        return (block.to_bytes(4) + version.to_bytes(4)) * (BLOCK // 8)
-
-    for first in range(0, 1920, 32):
-        store.write(first, b"".join(stamp(block, 0) for block in range(first, first + 32)))
-    store.flush()
-
-    def read(seed: int) -> None:
-        chance = random.Random(seed)
-        while not stop.is_set():
-            block = chance.randrange(1900)
-            count = chance.randint(1, 20)
-            before = versions[block : block + count]
-            data = store.read(block, count)
-            for number in range(count):
-                piece = data[number * BLOCK : (number + 1) * BLOCK]
-                found = int.from_bytes(piece[4:8])
-                if piece != stamp(block + number, found) or found < before[number]:
-                    wrong.append(f"block {block + number}: {found} after {before[number]}")
-
-    readers = [threading.Thread(target=read, args=(seed,)) for seed in range(3)]
-    for reader in readers:
-        reader.start()
-    chance = random.Random(9)
-    for version in range(1, 400):
-        block, count = chance.randrange(1800), chance.randint(1, 100)
-        store.write(block, b"".join(stamp(block + n, version) for n in range(count)))
-        versions[block : block + count] = [version] * count
-        if chance.random() < 0.1:
-            store.flush()
-    stop.set()
-    for reader in readers:
-        reader.join()
-    assert wrong == []
