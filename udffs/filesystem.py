@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from media.store import BlockStore, SequentialStore
+from media.store import BlockStore, RewritableStore, SequentialStore
 from udffs.commit import records
 from udffs.commit.attributes import Attributes, attributes_of, inode_number
 from udffs.commit.namespace import SMALL_FILE, check_links, check_size
@@ -470,7 +470,7 @@ def open_file_system(
         file_system = FileSystem(volume, None, why, log=log, clock=clock, timer=timer)
         file_system.notice_spool(spool)
         return file_system
-    assert isinstance(store, SequentialStore)
+    assert isinstance(store, SequentialStore | RewritableStore)
     writing = open_writing(store, volume, spool, log)
     file_system = FileSystem(
         volume, writing, None, log=log, clock=clock, timer=timer, options=options

@@ -97,11 +97,11 @@ def describe_sparing(volume: Volume) -> dict[str, int] | None:
 
 def own_files(volume: Volume) -> int:
     """Files of a volume that are not for programs: what holds the intent log."""
-    from udffs.commit.loading import log_file_keys
+    from udffs.commit.rewritable.adopt import find_log_file
     from udffs.errors import DiscError
 
     try:
-        return len(log_file_keys(volume))
+        return int(volume.intent_log is not None and find_log_file(volume) is not None)
     except DiscError:
         return 0
 

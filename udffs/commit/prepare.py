@@ -50,7 +50,7 @@ def prepare(frozen: Frozen, read: ReadBlocks, load_stream: LoadStream) -> Prepar
         prepared.files.append(in_chunks(job) if is_large(job) else job)
         prepared.nodes.append((node, state))
     for node, state in directories:
-        job, stream = _directory_job(node, state, frozen.epoch, load_stream)
+        job, stream = directory_job(node, state, frozen.epoch, load_stream)
         prepared.directories.append(job)
         prepared.nodes.append((node, state))
         prepared.streams.append(stream)
@@ -211,9 +211,10 @@ class FileSource:
         return bytes(buffer)
 
 
-def _directory_job(
+def directory_job(
     node: Node, state: State, epoch: int, load_stream: LoadStream
 ) -> tuple[Job, DirectoryStream]:
+    """The job for a directory with its changes up to ``epoch``, and its stream."""
     virtual = node.key & 0xFFFFFFFF
     directory = node.directory
     if directory is None:  # only its attributes changed

@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from udffs.ondisc import hot
-from udffs.ondisc.ecma167 import FID_DELETED, FID_DIRECTORY, FID_PARENT
+from udffs.ondisc.ecma167 import FID_DELETED, FID_DIRECTORY, FID_HIDDEN, FID_PARENT
 from udffs.ondisc.tags import TAG_SIZE, relocate
 from udffs.ondisc.text import decode_name, encode_name
 from udffs.volume import unique_name
@@ -89,11 +89,13 @@ class DirectoryStream:
     def __len__(self) -> int:
         return len(self._fids)
 
-    def enter(self, name: str, key: int, *, is_directory: bool, unique_id: int) -> None:
+    def enter(
+        self, name: str, key: int, *, is_directory: bool, unique_id: int, hidden: bool = False
+    ) -> None:
         """Let ``name`` name the ICB ``key``."""
         if name in self._fids:
             self.leave(name)
-        characteristics = FID_DIRECTORY if is_directory else 0
+        characteristics = (FID_DIRECTORY if is_directory else 0) | (FID_HIDDEN if hidden else 0)
         self._meta[name] = (key, characteristics, unique_id, encode_name(name))
         fid = self._build(name)
         places = self._free.get(len(fid))

@@ -129,6 +129,23 @@ class RewritableCommitter:
         self._record(work, counts, journal)
         return Committed(work.placed, deferred, self._log.commit, work.sink.blocks)
 
+    def take_over(
+        self, root: Job, number: int, icb: bytes, held: list[Extent], counts: Counts, *, now: int
+    ) -> None:
+        """Commit the root directory of a foreign volume with the log's file in
+        it, whose ICB is ``number``; it holds the blocks ``held``."""
+        if not self._is_open():
+            self._rewriter.write_integrity(Kind.OPEN, self._log.counts, now)
+            self._opened = True
+        prepared = Prepared()
+        prepared.directories.append(root)
+        work = _Work(self, prepared)
+        work.place(root)
+        home = self._geometry.partition_start + number
+        work.sink.put(home, icb)
+        work.allocated += [(home, 1), *held]
+        self._record(work, counts, _NoJournal())
+
     def _record(self, work: _Work, counts: Counts, journal: Journal) -> None:
         """The moment of a commit."""
         sink = work.sink
@@ -196,6 +213,19 @@ class RewritableCommitter:
     @property
     def slots(self) -> int:
         return self._log.slots
+
+
+class _NoJournal:
+    """For a commit in which nothing of the live tree is."""
+
+    def must_yield(self) -> bool:
+        return False
+
+    def defer(self, deferred: Deferred) -> None:
+        pass
+
+    def intend(self, location: int, *, complete: bool = True) -> None:
+        pass
 
 
 class _Work:

@@ -1,0 +1,200 @@
+"""A rewritable disc, opened for writing: from what the reader found to a live tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zlib import crc32
+
+from media.errors import MediaError
+from media.store import RewritableStore
+from udffs.commit.loading import load_stream, state_of
+from udffs.commit.nodes import Node
+from udffs.commit.prepare import directory_job
+from udffs.commit.reserve import RewritableReserve
+from udffs.commit.rewritable import adopt, structures
+from udffs.commit.rewritable.committer import RewritableCommitter
+from udffs.commit.rewritable.log import IntentLog
+from udffs.commit.rewritable.rewriting import PacketWriter, Rewriter
+from udffs.commit.rewritable.salvage import salvage
+from udffs.commit.rewritable.space import SpaceMap
+from udffs.commit.rewritable.sparing import SparingTables
+from udffs.commit.spool import folder_name
+from udffs.commit.vat import Counts
+from udffs.commit.write_once import describe
+from udffs.commit.writing import Log, Writing
+from udffs.errors import DiscError
+from udffs.ondisc.intentlog import PACKET, Extent, identity_of
+from udffs.volume import Volume, make_key
+from udffs.volume.bitmap import SpaceTable, read_space
+from udffs.volume.intentlog import CLEAN, PENDING, STALE, LogState
+from udffs.volume.source import Source
+from udffs.volume.view import RewritableView
+
+#: ICBs that one commit rewrites at most at their places. With the commit
+#: before it, which a kill makes the next mount repeat, and with directories,
+#: their images still fit into the log.
+MOST_REWRITTEN = 400
+
+
+def why_not_rewritable(volume: Volume) -> str | None:
+    """What keeps us from writing to a volume on a rewritable disc, in words."""
+    view = volume.view
+    if volume.kind not in ("plain", "sparable") or view is None:
+        return "it was made for a disc that can be written once only"
+    if len(volume.spaces) != 1:
+        return "it has more than one partition"
+    why = adopt.why_not(volume)
+    if why is not None:
+        return why
+    try:
+        table = _table(volume, view)
+        if not _has_log(volume):
+            adopt.choose_log(table)
+    except (DiscError, MediaError) as error:
+        return str(error)
+    return None
+
+
+def _table(volume: Volume, view: RewritableView) -> SpaceTable:
+    return read_space(Source(view), volume.space_extent, volume.physical)
+
+
+def _has_log(volume: Volume) -> bool:
+    """Whether there is a log in packets that nothing else can be in."""
+    state = volume.intent_log
+    return state is not None and adopt.is_held(volume, state.slots)
+
+
+class RewritableWriting(Writing):
+    """Writing to a disc that is rewritten in place, packet by packet."""
+
+    reuses_blocks = True
+
+    def __init__(self, store: RewritableStore, volume: Volume, spool: Path, log: Log) -> None:
+        """Brings home what a cut has left in the log, and gives a disc of
+        another system a log."""
+        view = volume.view
+        integrity = volume.integrity
+        assert view is not None and integrity is not None
+        notes: list[str] = []
+        table = _table(volume, view)
+        state = volume.intent_log
+        if state is not None and state.state == STALE:
+            notes += _salvage(volume, state, spool)
+        taken: adopt.LogExtents = ()
+        if state is None or not _has_log(volume):
+            taken = adopt.choose_log(table)
+            state = _take_over(store, volume, taken)
+        self._speed = store.blocks_per_second
+        self._commits = 0
+        extents = [(first, packets * PACKET) for first, packets in taken]
+        self._space = SpaceMap(
+            table,
+            changes=[*state.changes, (extents, [])],
+            hints=(state.icb_hint, state.data_hint),
+        )
+        sparing = None
+        if volume.sparing is not None:
+            sparing = SparingTables(view, volume.sparing, log=log)
+            sparing.repair()
+        self.sparing = sparing
+        packets = PacketWriter(store, view, sparing, log)
+        counts = Counts(integrity.files, integrity.directories, volume.next_unique_id)
+        intents = IntentLog(packets, state, counts)
+        rewriter = Rewriter(
+            view,
+            self._space,
+            intents,
+            packets,
+            revision=volume.revision,
+            physical_reference=volume.physical_reference,
+        )
+        self._description = describe(volume)
+        version = self._description.version
+        self._committer = RewritableCommitter(volume, view, self._space, intents, rewriter, log=log)
+        if state.state == PENDING:
+            self._committer.checkpoint()
+            state.state = CLEAN
+        if taken:
+            counts = self._make_log_file(volume, extents, counts)
+        key = adopt.find_log_file(volume)
+        super().__init__(
+            volume,
+            spool,
+            reserve=RewritableReserve(lambda: self._space.free_blocks),
+            numbers=self._space,
+            counts=counts,
+            version=version,
+            position=intents.commit,
+            reference=volume.physical_reference,
+            most_rewritten=MOST_REWRITTEN,
+            own_keys=() if key is None else (key,),
+        )
+        self.notes += notes
+
+    def _make_log_file(self, volume: Volume, extents: list[Extent], counts: Counts) -> Counts:
+        """Let the hidden file have the packets of a new log; the new counts."""
+        number = self._space.allocate()
+        key = make_key(volume.physical_reference, number)
+        unique_id = counts.next_unique_id
+        runs = sorted(extents)
+        icb = structures.log_file(self._description, number, runs, unique_id)
+        root = volume.inode(volume.root_key)
+        stream = load_stream(volume, volume.root_key, self._description.version)
+        replaced = adopt.find_log_file(volume)
+        stream.enter(structures.LOG_FILE, key, is_directory=False, unique_id=unique_id, hidden=True)
+        job, _ = directory_job(
+            Node(volume.root_key, state_of(root)), state_of(root), 0, lambda _node: stream
+        )
+        counts = Counts(counts.files + (replaced is None), counts.directories, unique_id + 1)
+        self._committer.take_over(job, number, icb, runs, counts, now=root.mtime)
+        return counts
+
+    @property
+    def committer(self) -> RewritableCommitter:
+        return self._committer
+
+    @property
+    def blocks_per_second(self) -> float | None:
+        return self._speed
+
+    def committed(self, location: int, gone: set[int]) -> None:
+        # A file without a name keeps its blocks while it is open.
+        held = [key & 0xFFFFFFFF for key in self.namespace.orphans]
+        self._space.settled(gone, held)
+        self._commits += 1
+
+    def update_room(self) -> None:
+        self.reserve.thaw()
+
+    def where(self, key: int) -> int:
+        return self._commits
+
+    def finish(self, counts: Counts, now: int) -> None:
+        self._committer.finish(counts, now=now)
+
+
+def _salvage(volume: Volume, state: LogState, spool: Path) -> list[str]:
+    """Save what must not be replayed; what to say of it."""
+    folder = spool / f"{folder_name(volume.identity)}.salvaged-{state.commit}"
+    saved = salvage(volume, state.records, folder)
+    state.state, state.records = CLEAN, []
+    notes = [f"{len(saved)} files that were only in the log are saved in {folder}"] if saved else []
+    notes += [f"of {one.path}, {one.lost} bytes were lost" for one in saved if one.lost]
+    return notes
+
+
+def _take_over(store: RewritableStore, volume: Volume, taken: adopt.LogExtents) -> LogState:
+    """Write down where the new log is. Nothing is in it."""
+    adopt.adopt(store, volume, taken)
+    integrity = volume.integrity
+    assert integrity is not None
+    slots = tuple(first + i * PACKET for first, packets in taken for i in range(packets))
+    before = volume.intent_log
+    state = LogState(slots, identity_of(volume.identity))
+    state.commit = 0 if before is None else before.commit
+    state.sequence = state.tail = 1 if before is None else before.sequence
+    state.integrity_block = integrity.location
+    state.integrity_checksum = crc32(integrity.block)
+    volume.intent_log = state
+    return state
