@@ -131,16 +131,18 @@ def _compare_integrity(
     report.is_open = one.integrity_type != INTEGRITY_CLOSED
     report.minimum_write_revision = use.minimum_udf_write_revision
     free = int.from_bytes(ground.bitmap, "little").bit_count()
-    if report.is_open and not may_be_open:
-        complaints.say("the integrity descriptor is open")
+    if len(one.free_space_table) != 1:
+        complaints.say(f"the integrity descriptor is of {one.number_of_partitions} partitions")
+    if report.is_open:  # then its counts are old (3/10.10.3)
+        if not may_be_open:
+            complaints.say("the integrity descriptor is open")
+        return
     told = {
         "free blocks": (one.free_space_table[0], free),
         "blocks of the partition": (one.size_table[0], ground.length),
         "files": (use.number_of_files, report.files),
         "directories": (use.number_of_directories, report.directories),
     }
-    if len(one.free_space_table) != 1:
-        complaints.say(f"the integrity descriptor is of {one.number_of_partitions} partitions")
     for what, (says, found) in told.items():
         if says != found:
             complaints.say(f"the integrity descriptor tells of {says} {what}, there are {found}")
@@ -152,7 +154,7 @@ def _compare_integrity(
         use.minimum_udf_write_revision,
         use.maximum_udf_write_revision,
     )
-    if not report.is_open and (revisions[0] > ground.revision or revisions[1] > 0x0201):
+    if revisions[0] > ground.revision or revisions[1] > 0x0201:
         complaints.say(
             "the revisions of the integrity descriptor are "
             + ", ".join(f"{revision:x}" for revision in revisions)

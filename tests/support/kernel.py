@@ -15,12 +15,15 @@ from support.discs import Disc, Expected
 SCRIPT = """
 set -u
 cd /run
+cat >/run/then <<'END OF SCRIPT'
+{then}
+END OF SCRIPT
 number=0
 for letter in {letters}; do
     out=/run/out/$number
     mkdir -p $out /run/disc
     number=$((number + 1))
-    if ! mount -t udf -o ro{options} /dev/vd$letter /run/disc 2>$out/error; then
+    if ! mount -t udf -o {options} /dev/vd$letter /run/disc 2>$out/error; then
         dmesg | tail -5 >>$out/error
         continue
     fi
@@ -29,6 +32,7 @@ for letter in {letters}; do
         xargs -0r stat --printf '%n\\0%f %u %g %h %s %t %T %.9Y\\0' >$out/stat 2>>$out/error
     find . -type l -printf '%p\\0%l\\0' >$out/links 2>>$out/error
     find . -type f -print0 | xargs -0r sha256sum -z >$out/sums 2>>$out/error
+    sh -eu /run/then >$out/said 2>&1 || echo "the script: $?, $(cat $out/said)" >>$out/error
     cd /run
     umount /run/disc
 done
@@ -37,14 +41,22 @@ tar -C /run/out -cf - .
 
 
 def kernel_views(
-    kernel_vm: Callable[..., vm.Result], discs: Sequence[Disc], work: Path, options: str = ""
+    kernel_vm: Callable[..., vm.Result],
+    discs: Sequence[Disc],
+    work: Path,
+    options: str = "ro",
+    then: str = "",
 ) -> dict[str, dict[str, Expected] | str]:
-    """For each disc by its name: everything on it, or why it could not be read."""
+    """For each disc by its name: everything on it, or why it could not be read.
+
+    ``then`` is a shell script that is run in it afterwards; with "rw" among the
+    ``options`` it may write."""
     letters = " ".join("abcdefghijklmnopqrstuvwxyz"[: len(discs)])
-    script = SCRIPT.format(letters=letters, options=options)
+    script = SCRIPT.format(letters=letters, options=options, then=then)
+    writable = "rw" in options.split(",")
     result = kernel_vm(
         ["sh", "-c", script],
-        disks=[vm.Disk(disc.image) for disc in discs],
+        disks=[vm.Disk(disc.image, writable, 2048 if writable else None) for disc in discs],
         modules=["udf"],
         seconds=480,
     )

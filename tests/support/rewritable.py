@@ -1,13 +1,26 @@
-"""CD-RW images that other programs make and write to."""
+"""Rewritable discs in files: those that other programs make and write to, and ours."""
 
 from __future__ import annotations
 
 import os
+import random
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import vm
+
+from media import virtual
+from media.drive import Drive
+from media.formatting import format_medium
+from media.store import RewritableStore, open_store
+from media.transport.virtual import VirtualTransport
+from support.discs import EPOCH, Author, Clock
+from udffs.commit.format import FormatOptions
+from udffs.commit.formatting import format_any
+from udffs.filesystem import open_file_system
 
 BLOCK = 2048
 
@@ -46,6 +59,22 @@ def mkudffs(
     return image
 
 
+def packets_of(image: Path, packet: int = 32) -> Iterator[tuple[int, bytes]]:
+    """(first block, content) of each packet of an image that was ever written."""
+    size = packet * BLOCK
+    with image.open("rb") as file:
+        at, end = 0, image.stat().st_size
+        while at < end:
+            try:
+                at = os.lseek(file.fileno(), at, os.SEEK_DATA) // size * size
+            except OSError:  # nothing but a hole from here on
+                return
+            data = os.pread(file.fileno(), size, at).ljust(size, b"\0")
+            if any(data):
+                yield at // BLOCK, data
+            at += size
+
+
 def write_in_kernel(
     kernel_vm: Callable[..., vm.Result], images: Sequence[Path], script: str
 ) -> bytes:
@@ -65,3 +94,56 @@ def write_in_kernel(
     )
     assert result.status == 0, result.stderr.decode()
     return result.stdout
+
+
+# -- discs of ours, in files --------------------------------------------------------
+
+
+@contextmanager
+def open_burner(image: Path, **faults: Any) -> Iterator[tuple[virtual.Burner, RewritableStore]]:
+    """A drive with a formatted disc in it, with these faults."""
+    burner = virtual.open_burner(image)
+    for name, value in faults.items():
+        setattr(burner.faults, name, value)
+    drive = Drive(VirtualTransport(burner), name=str(image), sleep=lambda _seconds: None)
+    store = open_store(drive)
+    assert isinstance(store, RewritableStore)
+    try:
+        yield burner, store
+    finally:
+        store.close()
+
+
+@contextmanager
+def mounted(
+    image: Path, clock: Clock, contents: dict[str, bytes], **faults: Any
+) -> Iterator[Author]:
+    """Our file system over such a disc, and who writes to it; unmounted at the end."""
+    with open_burner(image, **faults) as (_, store):
+        spool = image.with_suffix(".spool")
+        filesystem = open_file_system(store, spool=spool, clock=clock)
+        assert filesystem.read_only is None, filesystem.read_only
+        filesystem.start()
+        try:
+            yield Author(filesystem, contents)
+        finally:
+            filesystem.shutdown()
+
+
+def format_disc(image: Path, kind: str, revision: int) -> None:
+    """A new disc in a file, with an empty volume on it."""
+    virtual.create(image, kind)
+    burner = virtual.open_burner(image)
+    drive = Drive(VirtualTransport(burner), name=str(image), sleep=lambda _seconds: None)
+    format_medium(drive, "mrw" if kind == "mrw" else "packet", full=False)
+    burner.close()
+    with open_burner(image) as (_, store):
+        options = FormatOptions(f"Disc {image.stem}", revision)
+        noise = random.Random(image.stem).randbytes
+        format_any(store, options, now=EPOCH, random=noise)
+
+
+def copy_image(image: Path, to: Path) -> Path:
+    """The data of a disc as a plain file, holes kept."""
+    subprocess.run(["cp", "--sparse=always", str(image), str(to)], check=True)
+    return to
