@@ -63,15 +63,16 @@ def _mounted(entry: Entry) -> dict[str, Any]:
 def _row(found: DriveSummary) -> dict[str, Any]:
     disc = found.disc
     text = found.problem
+    status = "formatted" if disc.formatted else disc.status
     if not text:
-        text = "no disc" if disc.status == "none" else f"{disc.kind}, {disc.status}"
+        text = "no disc" if disc.status == "none" else f"{disc.kind}, {status}"
     return {
         "drive": found.name,
         "kind": found.kind,
         "state": "unmounted",
         "title": found.title,
         "disc": None if disc.status == "none" else disc.kind,
-        "status": disc.status,
+        "status": status,
         "sessions": disc.sessions,
         "problem": found.problem or None,
         "text": text,

@@ -29,7 +29,8 @@ def command(out: Output, drive: str) -> None:
     ):
         burner.load(local_progress(show, "Loading the disc"))
         disc = burner.disc()
+    status = "formatted" if disc.formatted else disc.status
     out.result(
-        {"drive": drive, "disc": disc.kind, "status": disc.status},
-        f"There is a disc in {drive}: {disc.kind}, {disc.status}.",
+        {"drive": drive, "disc": disc.kind, "status": status},
+        f"There is a disc in {drive}: {disc.kind}, {status}.",
     )

@@ -51,6 +51,7 @@ from udffs.errors import (
     AlreadyMountedError,
     BlankDiscError,
     InternalError,
+    InvalidOperationError,
     ReadOnlyError,
     RecordingDisabledError,
     RemoteError,
@@ -215,6 +216,8 @@ class MountProcess:
             )
         except BlankDiscError as error:
             raise BlankDiscError(drive=self.request.drive) from error
+        if self.request.at is not None and filesystem.volume.vat is None:
+            raise InvalidOperationError(what="this disc keeps no old states (--at)")
         for note in filesystem.notes:
             self._note(note)
         self._note_if_full(filesystem)

@@ -106,7 +106,8 @@ def _make_up(out: Output, entry: Entry, result: dict[str, Any], ending: str, eje
     from udffs.cli.close import close_unmounted
     from udffs.cli.eject import open_tray
 
-    if ending != LEAVE and result["ending"] == LEAVE and entry.read_only is None:
+    closable = result["closable"] and entry.read_only is None
+    if ending != LEAVE and result["ending"] == LEAVE and closable:
         close_unmounted(out, entry.drive, ending == PROTECT)
         result["ending"] = ending
     if eject and not result["ejected"]:
