@@ -293,7 +293,11 @@ class Drive:
         disc = disc_state(reply, profile, self._toc(replies.ATIP_FORMAT) if is_cd else b"")
         if disc.profile != features.CD_RW or disc.mrw or disc.status == "blank":
             return disc
-        return replace(disc, formatted=self.track(disc.first_track).rewritable)
+        try:
+            return replace(disc, formatted=self.track(disc.first_track).rewritable)
+        except (errors.CommandRefusedError, errors.WrongMediumError) as error:
+            self.log(f"track {disc.first_track}: {error}")
+            return disc
 
     def capacity(self) -> int:
         """Blocks from the first to the last that can be read (READ CAPACITY)."""

@@ -9,7 +9,7 @@ import pytest
 
 from media import discovery, errors, formatting
 from media.drive import Drive
-from media.mmc import replies, sense
+from media.mmc import commands, pages, replies, sense
 from media.rewritable import RewritableStore
 from media.state import format_capacities
 from media.store import SequentialStore, open_store
@@ -150,6 +150,29 @@ def test_surface() -> None:
     assert seen[-1] == 1.0 and seen == sorted(seen)
     assert not store.verify and not store.gathered_packets
     assert transport.disc[:4] == b"\0\0\0\0" and transport.disc[2048:2052] == b"\0\0\0\1"
+
+
+@pytest.mark.parametrize("code", [0x2C, 0x03])
+def test_mount_rainier_disc_that_shows_its_other_area(code: int) -> None:
+    transport = FakeRewritable(mrw=True)
+    drive = Drive(transport, name="fake", sleep=lambda _: None)
+    other = pages.MrwPage.build({"page_code": code, "lba_space": 1})
+
+    def mode_sense(cdb: bytes, data: bytes) -> object:
+        if commands.ModeSense10.parse(cdb).page_code == code:
+            return pages.ModeHeader10.build({"mode_data_length": 14}) + other
+        return transport._mode_sense(cdb, data)
+
+    transport.defaults[0x5A] = mode_sense
+    open_store(drive)
+    sent = [data for code, _, data in transport.seen if code == 0x55]
+    assert sent == [bytes(8) + bytes([code, 6]) + bytes(6)]
+
+
+def test_disc_whose_track_cannot_be_asked_for() -> None:
+    drive, transport = scripted()
+    transport.defaults[0x52] = (5, 0x24, 0)
+    assert not drive.disc().formatted
 
 
 # -- the virtual burner ------------------------------------------------------------
