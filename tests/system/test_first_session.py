@@ -66,6 +66,8 @@ def test_the_demo(tmp_path: Path) -> None:
     assert demo.returncode == 0, output
     assert "all as they were saved" in output
     assert "udffs unmount disc --close" in output
+    assert "udffs new rewritable.img --media cd-rw-80" in output
+    assert "- deleted it" in output and "integrity=closed" in output
     assert "What to type next" in output
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
         "demo.img",
@@ -75,7 +77,9 @@ def test_the_demo(tmp_path: Path) -> None:
     assert nothing_left_mounted(tmp_path)
 
 
-@pytest.mark.parametrize("step", ["3. Mount", "- append", "5. Unmount", "6. Mount", "7. Close"])
+@pytest.mark.parametrize(
+    "step", ["3. Mount", "- append", "5. Unmount", "6. Mount", "7. Close", "- deleted it"]
+)
 def test_the_demo_interrupted(step: str, tmp_path: Path) -> None:
     demo = start_demo(tmp_path)
     assert demo.stdout

@@ -14,6 +14,7 @@ from pathlib import Path
 import mounts
 
 from demolib import saving
+from demolib.rewriting import Rewriting
 from demolib.shell import SEARCH_PATH, Shell, StepFailed, Stopped, say
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -37,7 +38,7 @@ TELLING = (
 
 
 class Session:
-    """One disc, from blank to closed. ``mirror`` is a plain folder that gets
+    """A CD-R from blank to closed, then a CD-RW. ``mirror`` is a plain folder that gets
     the same saves, and says how the disc must look."""
 
     def __init__(self, folder: Path) -> None:
@@ -47,6 +48,7 @@ class Session:
         self.where = folder / "disc"
         self.mirror = folder / "mirror"
         self.source = folder / "source"
+        self.rewriting = Rewriting(self.shell, folder)
 
     def play(self) -> None:
         shell = self.shell
@@ -69,6 +71,7 @@ class Session:
         shell.run("udffs", "unmount", self.where, "--close")
         shell.run("udffs", "info", self.disc)
         self._strangers()
+        self.rewriting.play()
 
     def _prepare(self) -> None:
         """A folder tree to copy: this project's own source."""
@@ -115,24 +118,27 @@ class Session:
 
     def clean_up(self) -> None:
         """Nothing stays mounted or behind, whatever happened."""
-        if mounts.is_mounted(self.where):
-            self.shell.regardless("udffs", "unmount", self.where, "--leave-open")
-        if mounts.let_go(self.where):
-            shutil.rmtree(self.folder, ignore_errors=True)
+        places = (self.where, self.rewriting.where)
+        for place in filter(mounts.is_mounted, places):
+            self.shell.regardless("udffs", "unmount", place, "--leave-open")
+        held = [place for place in places if not mounts.let_go(place)]
+        if held:
+            say(f"Still mounted: {', '.join(map(str, held))}")
         else:
-            say(f"Still mounted: {self.where}")
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def closing_words(session: Session, seconds: float, kept: bool) -> str:
     done = (
         f"\nDone in {seconds:.1f} seconds: a blank CD-R was formatted, mounted, saved to,\n"
-        "mounted again, compared and closed. Nothing is mounted any more."
+        "mounted again, compared and closed; a CD-RW was written twice. Nothing is\n"
+        "mounted any more."
     )
     disc = f"\nThe disc is in {session.disc}." if kept else ""
     return (
         f"{done}{disc}\n\n"
         "What to type next, for a disc of your own:\n"
-        "   .venv/bin/udffs new my-disc.img --media cd-r-80\n"
+        "   .venv/bin/udffs new my-disc.img --media cd-r-80      (or cd-rw-80)\n"
         "   .venv/bin/udffs mount my-disc.img --format\n"
         "   .venv/bin/udffs unmount my-disc.img"
     )
