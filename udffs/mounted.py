@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from udffs.commit.cycle import CommitCycle
 from udffs.commit.loading import load_directory, load_node
 from udffs.commit.nodes import Directory, Entry, Node
+from udffs.commit.rewritable.opening import own_keys
 from udffs.commit.scheduler import CommitOptions, Scheduler
 from udffs.commit.spool import unsaved
 from udffs.commit.tree import Missing, Tree
@@ -98,7 +99,7 @@ class MountedVolume:
         self._next_handle = 1
         self._writing = writing
         self._reuses_blocks = writing is not None and writing.reuses_blocks
-        self._own_keys: Collection[int] = () if writing is None else writing.own_keys
+        self._own_keys = own_keys(volume) if writing is None else writing.own_keys
         self._tree: Tree = Tree(volume.root_key) if writing is None else writing.namespace
         self._aliases: dict[str, Node] = {}
         self._closed = False

@@ -97,13 +97,9 @@ def describe_sparing(volume: Volume) -> dict[str, int] | None:
 
 def own_files(volume: Volume) -> int:
     """Files of a volume that are not for programs: what holds the intent log."""
-    from udffs.commit.rewritable.adopt import find_log_file
-    from udffs.errors import DiscError
+    from udffs.commit.rewritable.opening import own_keys
 
-    try:
-        return int(volume.intent_log is not None and find_log_file(volume) is not None)
-    except DiscError:
-        return 0
+    return len(own_keys(volume))
 
 
 def describe_mounted(store: BlockStore, medium: Medium, filesystem: FileSystem) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from zlib import crc32
 
@@ -65,6 +66,17 @@ def _has_log(volume: Volume) -> bool:
     return state is not None and adopt.is_held(volume, state.slots)
 
 
+def own_keys(volume: Volume) -> Collection[int]:
+    """The inodes that are the file system's and not for programs."""
+    if volume.intent_log is None:
+        return ()
+    try:
+        key = adopt.find_log_file(volume)
+    except (DiscError, MediaError):
+        return ()
+    return () if key is None else (key,)
+
+
 class RewritableWriting(Writing):
     """Writing to a disc that is rewritten in place, packet by packet."""
 
@@ -117,7 +129,6 @@ class RewritableWriting(Writing):
             state.state = CLEAN
         if taken:
             counts = self._make_log_file(volume, extents, counts)
-        key = adopt.find_log_file(volume)
         super().__init__(
             volume,
             spool,
@@ -128,7 +139,7 @@ class RewritableWriting(Writing):
             position=intents.commit,
             reference=volume.physical_reference,
             most_rewritten=MOST_REWRITTEN,
-            own_keys=() if key is None else (key,),
+            own_keys=own_keys(volume),
         )
         self.notes += notes
 
