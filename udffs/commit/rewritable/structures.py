@@ -152,18 +152,14 @@ def lay_out(
     start = FIRST_ANCHOR + PACKET
     if sparable:
         tables = (head.take("the sparing tables"), tail.take("the sparing tables"))
-        spares = [*head.left, *tail.left]
-        while start < end and len(spares) < min(
-            MAX_SPARES, spare_packets + sum(start <= packet < end for packet in bad)
-        ):
-            spares += [] if start in bad else [start]
-            start += PACKET
+        spares, start = _spare_area([*head.left, *tail.left], start, end, bad, spare_packets)
+    while not sparable and start in bad:
+        start += PACKET
     inside = sorted(packet for packet in bad if start <= packet < end)
     if sparable and len(inside) > len(spares):
         raise UnusableDiscError(why=f"{len(bad)} of its packets are bad")
     supply = _Supply(range(start, end, PACKET), frozenset() if sparable else bad)
-    if not supply.left or supply.left.pop(0) != start:
-        raise UnusableDiscError(why="its partition would begin with a bad packet")
+    supply.take("its files")  # the packet of the file set
     bitmap = supply.row(-(-bitmap_blocks(end - start) // PACKET), "its bitmap of free space")
     log = _rows([supply.take("the log") for _ in range(log_packets)])
     if len(log) > MAX_EXTENTS:
@@ -183,6 +179,20 @@ def lay_out(
         log=log,
         unusable=frozenset() if sparable else frozenset(inside),
     )
+
+
+def _spare_area(
+    gaps: list[int], start: int, end: int, bad: frozenset[int], wanted: int
+) -> tuple[list[int], int]:
+    """Spare packets, and where the partition can begin: those of the gaps, then
+    from `start` on as many as there must be to have `wanted` left."""
+    spares = list(gaps)
+    while start < end and len(spares) < min(
+        MAX_SPARES, wanted + sum(start <= packet < end for packet in bad)
+    ):
+        spares += [] if start in bad else [start]
+        start += PACKET
+    return spares, start
 
 
 def _rows(packets: Sequence[int]) -> tuple[tuple[int, int], ...]:
