@@ -327,18 +327,30 @@ def test_what_is_durable_survives_a_cut(script: Step, blocks: int, log_packets: 
             seen = content(open_volume(cut))
             assert seen in allowed, f"batch {number}: {sorted(seen)}"
             tried += 1
-            if tried % 7 == 0:
-                _mends(cut)
+            if tried % 53 == 0:
+                _mends(cut, chance)
         for first, packet in batch.items():
             base[first * BLOCK : first * BLOCK + len(packet)] = packet
     assert tried > 50
 
 
-def _mends(cut: Recorder) -> None:
-    """A mount for writing brings everything home, and goes on."""
+def _mends(cut: Recorder, chance: random.Random) -> None:
+    """A mount for writing brings everything home, whatever happens meanwhile,
+    and goes on."""
+    base = bytearray(cut.data)
+    bad = set(cut.unreadable)
     bench = Bench(cut)
     seen = content(bench.volume)
+    cut.begin()
     bench.committer.checkpoint()
+    for batch in cut.batches:
+        for left in cuts(batch, chance):
+            again = left_by(base, left)
+            again.unreadable |= {b for b in bad if b - b % PACKET not in left}
+            assert content(open_volume(again)) == seen
+        for first, packet in batch.items():
+            base[first * BLOCK : first * BLOCK + len(packet)] = packet
+            bad -= set(range(first, first + PACKET))
     assert content(bench.volume) == seen
     bench.write("after", data(9, 5000))
     bench.commit()
