@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from media.errors import DefectivePacketError
 from media.store import BlockStore, RewritableStore, SequentialStore
 from udffs.commit import records
 from udffs.commit.attributes import Attributes, attributes_of, inode_number
@@ -23,14 +24,17 @@ from udffs.commit.namespace import SMALL_FILE, check_links, check_size
 from udffs.commit.nodes import Node, State, same_runs
 from udffs.commit.opening import open_writing, why_read_only
 from udffs.commit.prepare import read_content
+from udffs.commit.writing import Writing
 from udffs.errors import (
     DirectoryNotEmptyError,
     EntryExistsError,
     InvalidOperationError,
     IsDirectoryError,
+    NeighbourLostError,
     NoSuchEntryError,
     NotDirectoryError,
     NotPermittedError,
+    SpareTableFullError,
 )
 from udffs.mounted import DEFAULTS, Handle, Log, MountedVolume, MountOptions
 from udffs.ondisc import modes
@@ -466,12 +470,17 @@ def open_file_system(
         why = "it was mounted read-only"
     else:
         why = why_read_only(store, volume)
-    if why is not None:
+    writing: Writing | None = None
+    if why is None:
+        assert isinstance(store, SequentialStore | RewritableStore)
+        try:
+            writing = open_writing(store, volume, spool, log)
+        except (DefectivePacketError, SpareTableFullError, NeighbourLostError) as error:
+            why = str(error)  # what is there, and what is in its log, can be read
+    if writing is None:
         file_system = FileSystem(volume, None, why, log=log, clock=clock, timer=timer)
         file_system.notice_spool(spool)
         return file_system
-    assert isinstance(store, SequentialStore | RewritableStore)
-    writing = open_writing(store, volume, spool, log)
     file_system = FileSystem(
         volume, writing, None, log=log, clock=clock, timer=timer, options=options
     )
