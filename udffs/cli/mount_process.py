@@ -36,24 +36,13 @@ from typing import TYPE_CHECKING
 
 from udffs import control
 from udffs.cli.describing import describe_mounted, medium_of
-from udffs.cli.opening import (
-    FULL,
-    NewVolume,
-    is_rewritable,
-    open_filesystem,
-    refuse_to_protect,
-    saved,
-    set_verify,
-)
+from udffs.cli.mount_opening import DiscOpener
+from udffs.cli.opening import is_rewritable, refuse_to_protect, saved
 from udffs.cli.request import Request, is_finishing
 from udffs.control import Claim, Event, Progress, Registry, Server, Tell
 from udffs.errors import (
     AlreadyMountedError,
-    BlankDiscError,
     InternalError,
-    InvalidOperationError,
-    ReadOnlyError,
-    RecordingDisabledError,
     RemoteError,
     UdffsError,
 )
@@ -117,13 +106,16 @@ class MountProcess:
         raises what went wrong before it was mounted."""
         self._claim = self._claim_drive()
         try:
-            self._store = self._open_store()
+            opener = DiscOpener(
+                self.request, self.settings, self.settings_path, self.progress, self._note
+            )
+            self._store = opener.open_store()
             try:
                 if is_rewritable(self._store):
                     self._ending = LEAVE  # there is nothing to close
                 # Asked now, because no command may come between two packets later.
                 self._medium = medium_of(self._store)
-                self._filesystem = self._open_filesystem()
+                self._filesystem = opener.open_filesystem(self._store, self._medium)
                 self.where = self._choose_place()
             except BaseException:
                 self._store.close()
@@ -157,80 +149,6 @@ class MountProcess:
         if signal.sigpending() & set(STOP_SIGNALS):
             raise Interrupted
         time.sleep(0.05)
-
-    def _open_store(self) -> BlockStore:
-        from media import discovery
-        from media.errors import RecordingRefused
-
-        name = self.request.drive
-        recording = self.settings.recording
-        if not recording and (self.request.read_only is False or self.request.format):
-            raise RecordingDisabledError(drive=name, path=self.settings_path)
-        if not recording and not self.request.read_only:
-            self._note(str(RecordingDisabledError(drive=name, path=self.settings_path)))
-        if self.request.load or self.settings.load_before:
-            self.progress.phase("Loading the disc")
-            with contextlib.closing(discovery.open_drive(name, writable=False)) as drive:
-                drive.load(self.progress)
-        writable = recording and not self.request.read_only and self.request.at is None
-        speed = self.request.speed or self.settings.speed or None
-        try:
-            if self.request.format is not None and writable:
-                return self._open_formatted(name, speed)
-            return discovery.open_block_store(name, writable=writable, speed=speed)
-        except RecordingRefused as error:
-            if self.request.read_only is False or self.request.format:
-                raise
-            store = discovery.open_block_store(name, writable=False, speed=speed)
-            self._note(str(error))
-            return store
-
-    def _open_formatted(self, name: str, speed: int | None) -> BlockStore:
-        """The disc, formatted if there is nothing on it."""
-        from media import discovery
-        from media.errors import NotADiscImageError
-        from udffs.cli.preparing import prepare_blank
-
-        try:
-            drive = discovery.open_drive(name, speed=speed)
-        except NotADiscImageError:
-            return discovery.open_block_store(name)
-        try:
-            self.progress.phase("Formatting")
-            volume = NewVolume(**(self.request.format or {}))
-            return prepare_blank(drive, volume, self.progress)
-        except BaseException:
-            drive.close()
-            raise
-
-    def _open_filesystem(self) -> FileSystem:
-        verify = self.settings.verify if self.request.verify is None else self.request.verify
-        if not set_verify(self._store, verify) and self.request.verify:
-            self._note("verify is for rewritable discs in packets; nothing is verified here.")
-        try:
-            filesystem = open_filesystem(
-                self._store,
-                self.settings,
-                at=self.request.at,
-                read_only=bool(self.request.read_only) or not self.settings.recording,
-            )
-        except BlankDiscError as error:
-            raise BlankDiscError(drive=self.request.drive) from error
-        if self.request.at is not None and filesystem.volume.vat is None:
-            raise InvalidOperationError(what="this disc keeps no old states (--at)")
-        for note in filesystem.notes:
-            self._note(note)
-        self._note_if_full(filesystem)
-        if filesystem.read_only and self.request.read_only is False:
-            raise ReadOnlyError(why=filesystem.read_only)
-        return filesystem
-
-    def _note_if_full(self, filesystem: FileSystem) -> None:
-        """What to do with a rewritable disc that takes no more, as it was written."""
-        if self._medium.erasable and not is_rewritable(self._store):
-            closed = not getattr(self._store, "appendable", True)
-            if closed or filesystem.statfs().available == 0:
-                self._note(FULL.format(drive=self.request.drive))
 
     def _choose_place(self) -> str:
         from udffs.frontends import mountpoint

@@ -3,6 +3,7 @@ answer what disc they hold."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,14 +11,17 @@ from typing import Any
 
 import pytest
 
+from media import discovery, virtual
 from media.errors import UnreadableBlockError, WrongMediumError
 from udffs.cli import preparing
+from udffs.cli.describing import describe_sparing
 from udffs.cli.erase import check_erasable
 from udffs.cli.format import announcement, surface
 from udffs.cli.opening import NewVolume
 from udffs.cli.output import duration
 from udffs.cli.preparing import MRW, PACKET, SEQUENTIAL, Held, Work, check_mode, default_mode
 from udffs.errors import FormatModeError, LabelError, NotErasableError
+from udffs.volume import open_volume
 
 
 def drive(*, mrw: bool = False, **disc: Any) -> Any:
@@ -176,3 +180,43 @@ def test_a_disc_that_cannot_be_opened_holds_something(monkeypatch: pytest.Monkey
     monkeypatch.setattr("media.store.open_store", refuse)
     found = preparing.held_in(drive(), Path("spool"))
     assert found is not None and "music" in found.what
+
+
+# -- on virtual discs ------------------------------------------------------------------
+
+
+def test_bad_packets_are_spared_by_a_full_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    virtual.create(tmp_path / "disc.img", "cd-rw-74")
+    monkeypatch.setattr("media.formatting.check_surface", lambda _store, _progress: [64, 64_000])
+    phases: list[str] = []
+
+    def phase(what: str) -> Any:
+        phases.append(what)
+        return lambda _fraction: None
+
+    with contextlib.closing(discovery.open_drive(str(tmp_path / "disc.img"))) as burner:
+        work = preparing.plan(burner, PACKET, full=True)
+        quick = preparing.plan(burner, PACKET, full=False)
+        assert work.seconds and quick.seconds and work.seconds > 2 * quick.seconds
+        made = preparing.carry_out(burner, work, NewVolume("Worn"), phase)
+        sparing = describe_sparing(open_volume(made.store))
+    assert made.bad == (64, 64_000) and made.free > 260_000
+    assert phases == ["Formatting the disc", "Checking the surface", "Writing the empty volume"]
+    assert sparing is not None and sparing["packets"] - sparing["left"] == 1
+
+
+@pytest.mark.parametrize(
+    ("media", "kind"), [("cd-r-74", "vat"), ("cd-rw-74", "sparable"), ("mrw", "plain")]
+)
+def test_a_mount_formats_what_is_blank_and_nothing_else(
+    tmp_path: Path, media: str, kind: str
+) -> None:
+    virtual.create(tmp_path / "disc.img", media)
+    for label in ("First", "Second"):
+        drive = discovery.open_drive(str(tmp_path / "disc.img"))
+        store = preparing.prepare_blank(drive, NewVolume(label), lambda _fraction: None)
+        volume = open_volume(store)
+        assert (volume.label, volume.kind) == ("First", kind)
+        store.close()
