@@ -126,8 +126,12 @@ def _use_extension(state: LogState, extension: intentlog.IntegrityExtension) -> 
 
 
 def _nothing_newer(view: RewritableView, state: LogState, integrity: Integrity) -> bool:
-    """Whether a closed descriptor and the slot it names say that all is at home."""
-    if integrity.is_open:
+    """Whether a closed descriptor and the slot it names say that all is at home.
+
+    The descriptor's neighbours may have been torn when it was closed, itself not.
+    """
+    home = integrity.location - integrity.location % intentlog.PACKET
+    if integrity.is_open or _read(view, home, intentlog.PACKET) is None:
         return False
     head = _head(view, state, state.slot)
     return head is None or head.sequence < state.sequence

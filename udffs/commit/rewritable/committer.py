@@ -130,19 +130,27 @@ class RewritableCommitter:
         return Committed(work.placed, deferred, self._log.commit, work.sink.blocks)
 
     def take_over(
-        self, root: Job, number: int, icb: bytes, held: list[Extent], counts: Counts, *, now: int
+        self,
+        directories: Sequence[Job],
+        number: int,
+        icb: bytes,
+        held: list[Extent],
+        counts: Counts,
+        *,
+        now: int,
     ) -> None:
-        """Commit the root directory of a foreign volume with the log's file in
-        it, whose ICB is ``number``; it holds the blocks ``held``."""
+        """Commit the file of the log on a foreign volume, whose ICB is ``number``;
+        it holds the blocks ``held``. ``directories`` is the root, if it changes."""
         if not self._is_open():
             self._rewriter.write_integrity(Kind.OPEN, self._log.counts, now)
             self._opened = True
         prepared = Prepared()
-        prepared.directories.append(root)
+        prepared.directories.extend(directories)
         work = _Work(self, prepared)
-        work.place(root)
+        for job in directories:
+            work.place(job)
         home = self._geometry.partition_start + number
-        work.sink.put(home, icb)
+        work.sink.put(home, icb, live=self._space.is_used(home))
         work.allocated += [(home, 1), *held]
         self._record(work, counts, _NoJournal())
 

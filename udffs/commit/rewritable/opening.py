@@ -23,7 +23,7 @@ from udffs.commit.spool import folder_name
 from udffs.commit.vat import Counts
 from udffs.commit.write_once import describe
 from udffs.commit.writing import Log, Writing
-from udffs.errors import DiscError
+from udffs.errors import DiscError, UnsupportedError
 from udffs.ondisc.intentlog import PACKET, Extent, identity_of
 from udffs.volume import Volume, make_key
 from udffs.volume.bitmap import SpaceTable, read_space
@@ -51,6 +51,7 @@ def why_not_rewritable(volume: Volume) -> str | None:
         table = _table(volume, view)
         if not _has_log(volume):
             adopt.choose_log(table)
+            _check_place(volume)
     except (DiscError, MediaError) as error:
         return str(error)
     return None
@@ -64,6 +65,16 @@ def _has_log(volume: Volume) -> bool:
     """Whether there is a log in packets that nothing else can be in."""
     state = volume.intent_log
     return state is not None and adopt.is_held(volume, state.slots)
+
+
+def _check_place(volume: Volume) -> None:
+    """Raises UnsupportedError if a file of a user has the name of the log's."""
+    key = adopt.find_log_file(volume)
+    if key is None:
+        return
+    inode = volume.inode(key)
+    if inode.data or any(run.block >= 0 for run in inode.runs):
+        raise UnsupportedError(what=f'a file named "{structures.LOG_FILE}" that holds data')
 
 
 def own_keys(volume: Volume) -> Collection[int]:
@@ -145,20 +156,23 @@ class RewritableWriting(Writing):
 
     def _make_log_file(self, volume: Volume, extents: list[Extent], counts: Counts) -> Counts:
         """Let the hidden file have the packets of a new log; the new counts."""
-        number = self._space.allocate()
-        key = make_key(volume.physical_reference, number)
-        unique_id = counts.next_unique_id
-        runs = sorted(extents)
-        icb = structures.log_file(self._description, number, runs, unique_id)
         root = volume.inode(volume.root_key)
+        there = adopt.find_log_file(volume)
+        if there is not None:  # some formatters make it, for packets that are bad
+            number, unique_id = there & 0xFFFFFFFF, volume.inode(there).unique_id
+            runs = sorted([*volume.allocated(there), *extents])
+            icb = structures.log_file(self._description, number, runs, unique_id)
+            self._committer.take_over([], number, icb, runs, counts, now=root.mtime)
+            return counts
+        number, unique_id = self._space.allocate(), counts.next_unique_id
+        key = make_key(volume.physical_reference, number)
+        icb = structures.log_file(self._description, number, extents, unique_id)
         stream = load_stream(volume, volume.root_key, self._description.version)
-        replaced = adopt.find_log_file(volume)
         stream.enter(structures.LOG_FILE, key, is_directory=False, unique_id=unique_id, hidden=True)
-        job, _ = directory_job(
-            Node(volume.root_key, state_of(root)), state_of(root), 0, lambda _node: stream
-        )
-        counts = Counts(counts.files + (replaced is None), counts.directories, unique_id + 1)
-        self._committer.take_over(job, number, icb, runs, counts, now=root.mtime)
+        node = Node(volume.root_key, state_of(root))
+        job, _ = directory_job(node, node.state, 0, lambda _node: stream)
+        counts = Counts(counts.files + 1, counts.directories, unique_id + 1)
+        self._committer.take_over([job], number, icb, extents, counts, now=root.mtime)
         return counts
 
     @property

@@ -144,13 +144,26 @@ class SparingTables:
         while left := [at for at in self._copies if at not in done]:
             changed = self._flush()
             if not changed:
-                self._store.write(left[0], self._table(left[0]))
+                self._write_copy(left[0])
                 done.add(left[0])
                 changed = self._flush()
             if changed:
                 self._sequence += 1
                 done.clear()
         self._outdated.clear()
+
+    def _write_copy(self, location: int) -> None:
+        """One copy, with its neighbours as far as they can be read: an earlier
+        change of this table may have been cut, and nothing else is in its packet."""
+        table = self._table(location)
+        first = location - location % PACKET
+        after = location + len(table) // BLOCK
+        for block in (*range(first, location), *range(after, first + PACKET)):
+            try:
+                self._store.read(block, 1)
+            except UnreadableBlockError:
+                self._store.write(block, bytes(BLOCK))
+        self._store.write(location, table)
 
     def _flush(self) -> bool:
         """All that is gathered is on the disc. True if the table had to change for it."""
