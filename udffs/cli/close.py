@@ -87,9 +87,9 @@ def close_unmounted(out: Output, drive: str, protect: bool) -> bool:
 
 def note_if_open(out: Output, store: BlockStore) -> None:
     """Says so if a rewritable disc is not complete."""
-    from udffs.cli.describing import NOT_UNMOUNTED
+    from udffs.cli.describing import why_unclean
     from udffs.volume import open_volume
 
-    integrity = open_volume(store).integrity
-    if integrity is not None and integrity.is_open:
-        out.note(NOT_UNMOUNTED)
+    unclean = why_unclean(open_volume(store))
+    if unclean:
+        out.note(unclean)

@@ -20,6 +20,11 @@ NOT_UNMOUNTED = (
     "once with udffs, so that other systems see all of it."
 )
 
+NOT_UNMOUNTED_ELSEWHERE = (
+    "The system that wrote to this disc last did not unmount it cleanly; let that system "
+    "check it before anything else is written."
+)
+
 #: By the background format status of READ DISC INFORMATION.
 BACKGROUND = ("not formatted", "suspended", "running", "complete")
 
@@ -93,6 +98,13 @@ def describe_sparing(volume: Volume) -> dict[str, int] | None:
     # The table is as it was when the volume was opened; the view moves on.
     since = len(volume.view.spared) - sum(original < SPARING_DEFECTIVE for original in originals)
     return {"packets": len(originals), "left": max(0, left - max(0, since))}
+
+
+def why_unclean(volume: Volume) -> str | None:
+    """What is wrong with a volume that nobody has finished, None if somebody has."""
+    if volume.vat is not None or volume.integrity is None or not volume.integrity.is_open:
+        return None
+    return NOT_UNMOUNTED_ELSEWHERE if volume.intent_log is None else NOT_UNMOUNTED
 
 
 def own_files(volume: Volume) -> int:

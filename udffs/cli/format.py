@@ -109,6 +109,8 @@ def _report(out: Output, drive: str, revision: str, work: Work, made: Made) -> N
     if made.bad is not None:
         told["bad_packets"] = list(made.bad)
         out.say(surface(made.bad))
+    elif work.full and work.mode == "mrw":
+        out.say("The drive checks the surface by itself, while it formats in the background.")
     out.result(
         told,
         f'The disc in {drive} now holds the empty volume "{made.label}" (UDF {revision}); '

@@ -12,11 +12,11 @@ import click
 
 from media.errors import MediaError
 from udffs.cli.describing import (
-    NOT_UNMOUNTED,
     describe_sparing,
     describe_store,
     medium_of,
     own_files,
+    why_unclean,
 )
 from udffs.cli.opening import FULL
 from udffs.cli.output import Output, local_progress, reports, size
@@ -110,7 +110,6 @@ def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
     folder = unsaved(settings.load().for_drive(store.name).spool, volume.identity)
     if folder is not None:
         out.note(f"There is unsaved data for this disc in {folder}; its next mount saves it.")
-    integrity = volume.integrity
     told: dict[str, Any] = {
         "label": volume.label,
         "identity": volume.identity,
@@ -120,7 +119,7 @@ def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
         "files": volume.files - own_files(volume),
         "directories": volume.directories,
         "write_protected": volume.write_protected or None,
-        "clean": None if integrity is None else not integrity.is_open,
+        "unclean": why_unclean(volume),
         "sparing": describe_sparing(volume),
     }
     if volume.vat is not None:
@@ -236,8 +235,8 @@ def _rewritable_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Format", FORMATS[told["format"]].format(background=told["background_format"])
     if told["volume"] is None:
         yield "Volume", f"none (`udffs format {told['drive']}` makes one)"
-    elif told["volume"].get("clean") is False and not told["mounted"]:
-        yield "State", NOT_UNMOUNTED
+    elif told["volume"].get("unclean"):
+        yield "State", told["volume"]["unclean"]
     yield "Wear", "; ".join(_wear(told))
 
 
@@ -251,7 +250,7 @@ def _wear(told: dict[str, Any]) -> Iterator[str]:
         yield "there are no spare packets"
     if told["most_rewritten"] is not None:
         yield (
-            f"no packet was rewritten more than {told['most_rewritten']} times "
+            f"rewrites of the most rewritten packet: {told['most_rewritten']} "
             "(a disc stands about 1,000)"
         )
 
