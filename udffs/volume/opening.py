@@ -45,7 +45,7 @@ from udffs.volume.vat import candidates, read_vat
 from udffs.volume.view import RewritableView
 from udffs.volume.volume import Volume
 
-__all__ = ["history", "open_volume"]
+__all__ = ["history", "is_marked", "open_volume"]
 
 MAX_VATS_TRIED = 64
 """VATs that are tried before a disc is given up."""
@@ -293,7 +293,7 @@ def _why_protected(volume: Volume, source: Source) -> str | None:
         return "its sparing tables cannot be read"
     if volume.vat is None and volume.space_extent.why_none:
         return volume.space_extent.why_none
-    if volume.intent_log is None and _is_marked(volume):
+    if volume.intent_log is None and is_marked(volume):
         return "its log cannot be found"
     needed = _write_revision(volume)
     if needed > HIGHEST_WRITE:
@@ -301,7 +301,7 @@ def _why_protected(volume: Volume, source: Source) -> str | None:
     return None
 
 
-def _is_marked(volume: Volume) -> bool:
+def is_marked(volume: Volume) -> bool:
     """True if the minimum write revision is what we put there to keep other systems
     from writing while the intent log holds what is not at its place yet."""
     integrity = volume.integrity
@@ -316,7 +316,7 @@ def _is_marked(volume: Volume) -> bool:
 
 def _write_revision(volume: Volume) -> int:
     revisions = [volume.revision]
-    if volume.integrity is not None and not _is_marked(volume):
+    if volume.integrity is not None and not is_marked(volume):
         revisions.append(volume.integrity.minimum_write_revision)
     if volume.vat is not None:
         revisions.append(volume.vat.minimum_write_revision)

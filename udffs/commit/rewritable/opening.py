@@ -19,6 +19,7 @@ from udffs.commit.rewritable.rewriting import PacketWriter, Rewriter
 from udffs.commit.rewritable.salvage import salvage
 from udffs.commit.rewritable.space import SpaceMap
 from udffs.commit.rewritable.sparing import SparingTables
+from udffs.commit.rewritable.survey import Survey, survey
 from udffs.commit.spool import folder_name
 from udffs.commit.vat import Counts
 from udffs.commit.write_once import describe
@@ -28,6 +29,7 @@ from udffs.ondisc.intentlog import PACKET, Extent, identity_of
 from udffs.volume import Volume, make_key
 from udffs.volume.bitmap import SpaceTable, read_space
 from udffs.volume.intentlog import CLEAN, PENDING, STALE, LogState
+from udffs.volume.opening import is_marked
 from udffs.volume.source import Source
 from udffs.volume.view import RewritableView
 
@@ -104,6 +106,14 @@ class RewritableWriting(Writing):
         state = volume.intent_log
         if state is not None and state.state == STALE:
             notes += _salvage(volume, state, spool)
+        counts = Counts(integrity.files, integrity.directories, volume.next_unique_id)
+        missed: list[Extent] = []
+        if integrity.is_open and not is_marked(volume):
+            found = survey(volume)
+            notes.append(_surveyed(found))
+            counts, missed = found.counts(), found.within(table)
+            for block, count in missed:
+                table.mark(block, count, free=False)
         taken: adopt.LogExtents = ()
         if state is None or not _has_log(volume):
             taken = adopt.choose_log(table)
@@ -113,7 +123,7 @@ class RewritableWriting(Writing):
         extents = [(first, packets * PACKET) for first, packets in taken]
         self._space = SpaceMap(
             table,
-            changes=[*state.changes, (extents, [])],
+            changes=[*state.changes, ([*extents, *missed], [])],
             hints=(state.icb_hint, state.data_hint),
         )
         sparing = None
@@ -122,7 +132,6 @@ class RewritableWriting(Writing):
             sparing.repair()
         self.sparing = sparing
         packets = PacketWriter(store, view, sparing, log)
-        counts = Counts(integrity.files, integrity.directories, volume.next_unique_id)
         intents = IntentLog(packets, state, counts)
         rewriter = Rewriter(
             view,
@@ -207,6 +216,17 @@ def _salvage(volume: Volume, state: LogState, spool: Path) -> list[str]:
     notes = [f"{len(saved)} files that were only in the log are saved in {folder}"] if saved else []
     notes += [f"of {one.path}, {one.lost} bytes were lost" for one in saved if one.lost]
     return notes
+
+
+def _surveyed(found: Survey) -> str:
+    """What to say of a volume that had to be walked."""
+    said = (
+        "the disc was not unmounted cleanly by the system that wrote to it last: "
+        "all of it was looked through for what is in use"
+    )
+    if found.unreadable:
+        said += f"; {found.unreadable} of its files and directories cannot be read"
+    return said
 
 
 def _take_over(store: RewritableStore, volume: Volume, taken: adopt.LogExtents) -> LogState:
