@@ -183,6 +183,7 @@ class Bench:
             self.volume.directory_data(root), version=self._version
         )
         self.runs[self.root] = root.runs
+        self.expected = content(self.volume)
         self._files: dict[str, Job] = {}
         self._gone: set[int] = set()
 
@@ -194,6 +195,9 @@ class Bench:
 
     def write(self, name: str, data: bytes, *, at: int = -1) -> None:
         """Make or replace a file, or overwrite some blocks ``at`` one of them."""
+        old = bytearray(self.expected.get(name, b"") if at >= 0 else b"")
+        old[max(at, 0) * BLOCK : max(at, 0) * BLOCK + len(data)] = data
+        self.expected[name] = bytes(old)
         if name not in self.keys:
             number = self.space.allocate()
             self.keys[name] = number
@@ -228,6 +232,7 @@ class Bench:
 
     def remove(self, name: str) -> None:
         number = self.keys.pop(name)
+        del self.expected[name]
         self.stream.leave(name)
         self._files.pop(name, None)
         self._gone.add(number)
