@@ -41,6 +41,7 @@ __all__ = [
     "build_slot",
     "identity_of",
     "integrity_extension",
+    "next_commit",
     "parse_log_use",
     "parse_record",
     "parse_slot",
@@ -400,6 +401,13 @@ def build_record(record: Record) -> bytes:
     )
     data = b"".join((_RECORD.pack(0, *head), *lists, *images.values()))
     return _RECORD.pack(crc32(memoryview(data)[_BODY:]), *head) + data[_RECORD.size :]
+
+
+def next_commit(before: int, checksum: int) -> int:
+    """The number of a commit behind the one ``before``: 32 bits that count, and
+    above them 31 of the ``checksum`` of what it changes. Two commits that follow
+    the same one on different computers have different numbers."""
+    return (before + 1 & 0xFFFFFFFF) | (checksum & 0x7FFFFFFF) << 32
 
 
 def parse_record(data: bytes) -> Record | None:

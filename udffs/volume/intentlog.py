@@ -29,9 +29,7 @@ CLEAN = "clean"
 PENDING = "pending"
 STALE = "stale"
 
-FOREIGN = 1024
-"""Added to the number of the last commit when another system wrote since: no
-spool that builds upon the commits we know belongs to that disc."""
+_COMMIT_BITS = (1 << 63) - 1
 
 
 @dataclass(slots=True)
@@ -53,7 +51,11 @@ class LogState:
     tail: int = 1
     """Records from this sequence number on are needed."""
     needed: dict[int, int] = field(default_factory=dict)
-    """Slots that hold needed records: index to the record's sequence number."""
+    """Slots that hold needed commits: index to the record's sequence number."""
+    guarding: list[int] = field(default_factory=list)
+    """Slots of the newest record, if packets were being rewritten under its protection."""
+    guarded: set[int] = field(default_factory=set)
+    """Homes of the images that only that record holds."""
     last: int = 0
     """Sequence number of the last COMMIT record that is needed, 0 for none."""
     commit: int = 0
@@ -121,8 +123,16 @@ def _use_extension(state: LogState, extension: intentlog.IntegrityExtension) -> 
     if extension.next_slot < len(state.slots):
         state.slot = extension.next_slot
         state.sequence = state.tail = extension.sequence
-    state.commit = extension.commit + (0 if extension.intact else FOREIGN)
+    state.commit = extension.commit & _COMMIT_BITS
+    if not extension.intact:
+        _count_stranger(state)
     state.icb_hint, state.data_hint = extension.icb_hint, extension.data_hint
+
+
+def _count_stranger(state: LogState) -> None:
+    """Another system wrote since the last commit: no spool that builds upon the
+    commits we know belongs to the disc as it is now."""
+    state.commit = intentlog.next_commit(state.commit, state.integrity_checksum)
 
 
 def _nothing_newer(view: RewritableView, state: LogState, integrity: Integrity) -> bool:
@@ -198,13 +208,14 @@ def _read_records(
     newest = records[-1]
     needed = [one for one in records if one.sequence >= newest.tail]
     foreign = not _matches(view, [one.record for one in needed], integrity)
-    state.commit = newest.record.commit
+    state.commit = newest.record.commit & _COMMIT_BITS
     state.icb_hint, state.data_hint = newest.record.icb_hint, newest.record.data_hint
-    if foreign:
-        state.commit += FOREIGN
+    gap = _gap(needed)
+    if foreign or gap:
+        _count_stranger(state)
     if foreign and newest.record.kind == Kind.CLOSE:
         return
-    if foreign or _gap(needed):
+    if foreign or gap:
         state.state = STALE
         state.why = (
             "another system has written to the disc before its log was at home"
@@ -257,14 +268,17 @@ def _overlay(view: RewritableView, state: LogState, needed: list[_Found]) -> Non
     state.state = PENDING
     state.tail = newest.tail
     for one in needed:
-        view.pending.update(one.record.images)
         if one.record.kind == Kind.COMMIT:
+            view.pending.update(one.record.images)
             state.changes.append((list(one.record.allocated), list(one.record.freed)))
             state.last = one.sequence
             state.needed.update(dict.fromkeys(one.slots, one.sequence))
-        elif one.record.images:
-            state.needed.update(dict.fromkeys(one.slots, one.sequence))
-    if not state.needed:
+        elif one is newest and one.record.images:
+            # The packets of earlier ones were on the disc before this one came.
+            state.guarding = one.slots
+            state.guarded = one.record.images.keys() - view.pending.keys()
+            view.pending.update(one.record.images)
+    if not state.needed and not state.guarding:
         state.state = CLEAN
     record = newest.record
     state.counts = (record.files, record.directories, record.next_unique_id)

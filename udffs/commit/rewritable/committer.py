@@ -166,7 +166,9 @@ class RewritableCommitter:
             raise InternalError(what=f"a commit of {len(sink.images)} images")
         if parts > self._log.free - KEPT_SLOTS:
             self.checkpoint()
-        journal.intend(self._log.commit + 1)
+        journal.intend(
+            self._log.next_commit(sink.images, allocated=allocated, freed=freed, direct=sink.direct)
+        )
         self._log.hints = self._space.hints
         self._log.append(
             Kind.COMMIT,

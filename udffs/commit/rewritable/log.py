@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
+from zlib import crc32
 
 from udffs.commit.vat import Counts
 from udffs.errors import InternalError
@@ -21,6 +22,7 @@ from udffs.ondisc.intentlog import (
     Slot,
     build_record,
     build_slot,
+    next_commit,
     record_size,
 )
 from udffs.volume.intentlog import LogState
@@ -58,7 +60,8 @@ class IntentLog:
         self._sequence = state.sequence
         self._next_slot = state.slot
         self._needed = dict(state.needed)  # slot: sequence number of its record
-        self._guarding: set[int] = set()  # slots of PROTECT records of this round
+        self._guarding = set(state.guarding)  # slots whose packets are being rewritten
+        self.guarded_homes = set(state.guarded)  # what only these slots hold, after a cut
         self._tail = state.tail
         self._tail_on_disc = state.tail
         self._last = state.last
@@ -112,6 +115,21 @@ class IntentLog:
 
     # -- records ---------------------------------------------------------------
 
+    def next_commit(
+        self,
+        images: Mapping[int, bytes],
+        *,
+        allocated: Sequence[Extent] = (),
+        freed: Sequence[Extent] = (),
+        direct: Sequence[tuple[int, int, int]] = (),
+    ) -> int:
+        """The number that a COMMIT record with these contents will have."""
+        lists = (sorted(images), list(allocated), list(freed), list(direct))
+        checksum = crc32(repr(lists).encode())
+        for home in lists[0]:
+            checksum = crc32(images[home], checksum)
+        return next_commit(self.commit, checksum)
+
     def append(
         self,
         kind: Kind,
@@ -128,11 +146,13 @@ class IntentLog:
         A COMMIT takes the next commit number. Returns how many slots it took.
         Raises what the store raises; then nothing can be appended any more.
         """
-        if self._failed:
-            raise InternalError(what="a record after one that failed")
+        if self._failed or self._guarding:
+            raise InternalError(what="a record after something that failed")
         counts = counts or self.counts
         before = self.integrity_checksum
-        commit = self.commit + (kind == Kind.COMMIT)
+        commit = self.commit
+        if kind == Kind.COMMIT:
+            commit = self.next_commit(images, allocated=allocated, freed=freed, direct=direct)
         record = Record(
             kind,
             commit,
@@ -187,8 +207,9 @@ class IntentLog:
             self._guarding.update(slots)
 
     def guarded(self) -> None:
-        """The packets that PROTECT records were written for are on the disc."""
+        """The packets that the newest record was written for are on the disc."""
         self._guarding.clear()
+        self.guarded_homes.clear()
 
     def checkpointed(self) -> None:
         """Everything is at home: the records there are will not be needed once
