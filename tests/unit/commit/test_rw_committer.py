@@ -238,6 +238,35 @@ def test_another_system_wrote_meanwhile() -> None:
 Step = Callable[[Bench], Any]
 
 
+def test_a_cut_in_a_checkpoint_that_takes_the_whole_log() -> None:
+    disc = formatted(6144, log_packets=16)
+    bench = Bench(disc)
+    bench.write("f", data(1, 40 * PACKET * BLOCK))
+    bench.commit()
+    bench.committer.checkpoint()
+    for number in range(8):
+        bench.write("f", data(number, BLOCK), at=(2 * number + 1) * PACKET + number)
+        bench.commit()
+    disc.begin()
+    bench.committer.checkpoint()
+    base = bytearray(disc.before)
+    full = 0
+    for batch in disc.batches:
+        for left in cuts(batch, random.Random(1)):
+            again = Bench(left_by(base, left))
+            full += again.log.free == 0
+            again.committer.checkpoint()
+            again.write("more", data(2, 5000))
+            again.commit()
+            again.finish()
+            stranger_sees(again.disc)
+            found = content(open_volume(again.disc))
+            assert found == {**bench.expected, "more": data(2, 5000)}
+        for first, packet in batch.items():
+            base[first * BLOCK : first * BLOCK + len(packet)] = packet
+    assert full
+
+
 def _small(bench: Bench) -> None:
     begin(bench)
     for index in range(12):

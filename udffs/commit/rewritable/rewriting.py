@@ -204,6 +204,7 @@ class Rewriter:
 
     def checkpoint(self) -> None:
         """Bring everything home that is in the log, and the bitmap with it."""
+        self._end_round()
         pending = self._view.pending
         images = {home: data for home, data in pending.items() if self._space.wanted(home)}
         images.update(self._space.bitmap())
@@ -212,6 +213,19 @@ class Rewriter:
         self._log.checkpointed()
         self._space.checkpointed()
         pending.clear()
+
+    def _end_round(self) -> None:
+        """Rewrite again the packets in whose rewriting a cut came. All that is
+        live in them is in the log, and more room is there afterwards."""
+        homes = set(self._log.guarded_homes)
+        packets = {home - home % PACKET for home in homes}
+        pending = self._view.pending
+        images = {h: data for h, data in pending.items() if h - h % PACKET in packets}
+        if images:
+            self.rewrite(images)
+        self._log.guarded()
+        for home in homes:
+            pending.pop(home, None)
 
     # -- the integrity descriptor (3/10.10, UDF 2.2.6) ---------------------------
 
