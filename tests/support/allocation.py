@@ -47,14 +47,15 @@ class Report:
     owners: list[tuple[int, int, str]] = field(default_factory=list)
 
 
-def examine(blocks: Blocks, *, may_be_open: bool = False) -> Report:
-    """Look at everything on a disc; ``may_be_open``: its last user was cut off."""
+def examine(blocks: Blocks, *, may_be_open: bool = False, exact: bool = False) -> Report:
+    """Look at everything on a disc; ``may_be_open``: its last user was cut off;
+    ``exact``: extents end with their file (the Linux kernel rounds them up)."""
     complaints = Complaints()
     ground = look_around(blocks, complaints)
     report = Report(complaints)
     if ground is None:
         return report
-    walk = Walk(ground, complaints)
+    walk = Walk(ground, complaints, exact=exact)
     walk.everything()
     _compare_bitmap(walk, ground, complaints)
     seen = [node.file_type for node in walk.nodes.values() if node.in_tree]
@@ -71,16 +72,16 @@ def examine(blocks: Blocks, *, may_be_open: bool = False) -> Report:
     return report
 
 
-def check(blocks: Blocks, *, may_be_open: bool = False) -> list[str]:
+def check(blocks: Blocks) -> list[str]:
     """What is wrong with a disc, in sentences."""
-    return examine(blocks, may_be_open=may_be_open).complaints
+    return examine(blocks).complaints
 
 
-def examine_image(path: Path, blocks: int | None = None) -> Report:
-    """As `examine`, of an image file (of that many blocks, if it is shorter)."""
-    image = ImageBlocks(path, blocks)
+def examine_image(path: Path, *, exact: bool = False) -> Report:
+    """As `examine`, of an image file."""
+    image = ImageBlocks(path)
     try:
-        return examine(image)
+        return examine(image, exact=exact)
     finally:
         image.close()
 

@@ -468,6 +468,7 @@ SPOILT_FIELDS: dict[str, tuple[Callable[[Spoilt], None], str]] = {
     "hole with a block": (_ad(kind=2), "a hole that has block"),
     "half a block in the middle": (middle, "in its middle"),
     "extent behind the end": (_one(information_length=0), "behind its end"),
+    "a byte less": (_one(information_length=4999), ""),  # nothing, unless one is strict
     "cut off": (_one(length_of_allocation_descriptors=7), "are cut off"),
     "extent elsewhere": (another_partition, "an extent in partition 3"),
     "extended_ads": (_one(icb_tag__flags=2), "allocation descriptors of type 2"),

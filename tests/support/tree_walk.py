@@ -50,8 +50,9 @@ class Node(NamedTuple):
 class Walk:
     """Goes through everything from the file set on. Blocks are the partition's."""
 
-    def __init__(self, ground: Ground, complaints: Complaints) -> None:
+    def __init__(self, ground: Ground, complaints: Complaints, *, exact: bool) -> None:
         self.ground = ground
+        self.exact = exact
         self.say = complaints.say
         self.taken = bytearray(ground.length)  # 1 for each block that somebody has
         self.owners: list[tuple[int, int, str]] = []  # first block, blocks, whose
@@ -177,7 +178,8 @@ class Walk:
                 self.say(f"{owner}: an extent of type {extent.kind} behind its end")
             if at + extent.length < size and extent.length % BLOCK:
                 self.say(f"{owner}: an extent of {extent.length} bytes in its middle")
-            if at < size <= at + extent.length - BLOCK and not extent.kind:
+            too_much = 1 if self.exact else BLOCK
+            if at < size <= at + extent.length - too_much and not extent.kind:
                 self.say(f"{owner}: {at + extent.length} bytes recorded, its length is {size}")
             at += extent.length
         if at < size:

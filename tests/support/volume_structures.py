@@ -48,25 +48,17 @@ class Blocks(Protocol):
 
 
 class ImageBlocks:
-    """The blocks of an image file; ``patches`` lie over them."""
+    """The blocks of an image file."""
 
-    def __init__(self, path: Path, blocks: int | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
-        size = path.stat().st_size // BLOCK
-        self.last_block = (size if blocks is None else blocks) - 1
-        self.patches: dict[int, bytes] = {}
+        self.last_block = path.stat().st_size // BLOCK - 1
 
     def read(self, block: int, count: int) -> bytes:
         if block < 0 or block + count > self.last_block + 1:
             raise DamagedError(what=f"block {block} is beyond the disc's end")
         self._file.seek(block * BLOCK)
-        data = bytearray(self._file.read(count * BLOCK).ljust(count * BLOCK, b"\0"))
-        if self.patches:
-            for at in range(block, block + count):
-                if at in self.patches:
-                    offset = (at - block) * BLOCK
-                    data[offset : offset + BLOCK] = self.patches[at]
-        return bytes(data)
+        return self._file.read(count * BLOCK)
 
     def close(self) -> None:
         self._file.close()

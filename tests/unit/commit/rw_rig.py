@@ -112,7 +112,7 @@ def empty_root() -> Inode:
 def judged(burner: Burner, *, may_be_open: bool = False, blocks: int | None = None) -> Report:
     """The disc is as it should be, or the test fails."""
     store = store_of(burner.branch(), blocks=blocks, writable=False)
-    report = examine(store, may_be_open=may_be_open)
+    report = examine(store, may_be_open=may_be_open, exact=True)
     assert not report.complaints, "; ".join(report.complaints)
     return report
 
