@@ -13,7 +13,7 @@ from udffs.commit.nodes import Node
 from udffs.commit.prepare import directory_job
 from udffs.commit.reserve import RewritableReserve
 from udffs.commit.rewritable import adopt, structures
-from udffs.commit.rewritable.committer import RewritableCommitter
+from udffs.commit.rewritable.committer import RewritableCommitter, most_images
 from udffs.commit.rewritable.log import IntentLog
 from udffs.commit.rewritable.rewriting import PacketWriter, Rewriter
 from udffs.commit.rewritable.salvage import salvage
@@ -33,10 +33,10 @@ from udffs.volume.opening import is_marked
 from udffs.volume.source import Source
 from udffs.volume.view import RewritableView
 
-#: ICBs that one commit rewrites at most at their places. With the commit
-#: before it, which a kill makes the next mount repeat, and with directories,
-#: their images still fit into the log.
-MOST_REWRITTEN = 400
+#: The part of a log's room that ICBs rewritten in place may take in one commit.
+#: With those of the commit before it, which a kill makes the next mount repeat,
+#: and with directories, their images still fit into the log.
+REWRITTEN_SHARE = 4
 
 
 def why_not_rewritable(volume: Volume) -> str | None:
@@ -158,7 +158,7 @@ class RewritableWriting(Writing):
             version=version,
             position=intents.commit,
             reference=volume.physical_reference,
-            most_rewritten=MOST_REWRITTEN,
+            most_rewritten=most_images(len(state.slots)) // REWRITTEN_SHARE,
             own_keys=own_keys(volume),
         )
         self.notes += notes
