@@ -38,6 +38,15 @@ def fill(fs: FileSystem, sizes: list[int]) -> int:
             fs.sync()
 
 
+def look(fs: FileSystem, sizes: list[int]) -> None:
+    """Some of the files of `fill` are as they were written."""
+    names = [name for name, _, _ in fs.readdir("/")]
+    for name in random.Random(len(names)).sample(names[:-1], min(8, len(names) - 1)):
+        size = sizes[int(name.split()[1]) % len(sizes)]
+        expected = (NOISE * (size // MIB + 1))[:size]
+        assert content(fs, f"/{name}") == expected, name
+
+
 def empty(fs: FileSystem) -> None:
     for name, _, _ in fs.readdir("/"):
         fs.unlink(f"/{name}")
@@ -59,6 +68,7 @@ def test_ten_times_full(sizes: list[int], kind: str, tmp_path: Path) -> None:
             fs.shutdown()
             judged(burner, blocks=BLOCKS)
             fs = mount(burner, tmp_path / "spool", clock, blocks=BLOCKS)
+        look(fs, sizes)
         empty(fs)
         fs.shutdown()
         after = judged(burner, blocks=BLOCKS)
@@ -87,26 +97,26 @@ def test_a_full_disc_takes_deletes_and_small_changes(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_ten_times_a_whole_disc(tmp_path: Path) -> None:
-    burner, clock = formatted(), Clock()
+    burner, clock, sizes = formatted(), Clock(), [30_000_000, 4_000_000]
     held = []
     for _ in range(10):
         fs = mount(burner, tmp_path / "spool", clock)
-        held.append(fill(fs, [30_000_000, 4_000_000]))
+        held.append(fill(fs, sizes))
+        fs.shutdown()
+        fs = mount(burner, tmp_path / "spool", clock)
+        look(fs, sizes)
         empty(fs)
         fs.shutdown()
         judged(burner)
     assert min(held) >= 0.99 * max(held), held
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("kind", ["cd-rw-80", "mrw"])
-def test_fifty_thousand_small_files(kind: str, tmp_path: Path) -> None:
-    _many_files(50_000, kind, tmp_path)
+def test_fifty_thousand_small_files(tmp_path: Path) -> None:
+    _many_files(50_000, "cd-rw-80", tmp_path)
 
 
 def test_some_thousand_small_files(tmp_path: Path) -> None:
-    _many_files(3000, "cd-rw-80", tmp_path)
+    _many_files(3000, "mrw", tmp_path)
 
 
 def _many_files(count: int, kind: str, folder: Path) -> None:
