@@ -58,7 +58,7 @@ class Walk:
         self.owners: list[tuple[int, int, str]] = []  # first block, blocks, whose
         self.nodes: dict[int, Node] = {}  # by the block of the ICB
         self.names: dict[int, int] = {}  # how many FIDs point at it
-        self.streams: list[tuple[int, str]] = []
+        self.streams: list[tuple[int, int, str]] = []  # block, its file's block, path
         self.unique_ids: dict[int, str] = {}
         self.highest_id = 0
 
@@ -66,11 +66,11 @@ class Walk:
         ground = self.ground
         self.take(*ground.bitmap_at, "the space bitmap")
         self.take(*ground.file_set_at, "the file set descriptor")
-        self._tree(ground.root, "/", in_tree=True)
+        self._tree(ground.root, ground.root, "/", in_tree=True)
         if ground.streams >= 0:
-            self.streams.append((ground.streams, "(system streams)"))
-        for block, path in self.streams:  # grows meanwhile
-            self._tree(block, path, in_tree=False)
+            self.streams.append((ground.streams, ground.streams, "(system streams)"))
+        for block, main, path in self.streams:  # grows meanwhile
+            self._tree(block, main, path, in_tree=False)
         for block, node in self.nodes.items():
             if node.in_tree and node.links != self.names.get(block, 0):
                 self.say(
@@ -187,12 +187,12 @@ class Walk:
 
     # -- the tree --------------------------------------------------------------
 
-    def _tree(self, root: int, path: str, *, in_tree: bool) -> None:
-        """A directory and all below it, breadth first."""
+    def _tree(self, root: int, above: int, path: str, *, in_tree: bool) -> None:
+        """A directory and all below it, breadth first; its parent is ``above``."""
         entry = self._icb(root, path, in_tree)
         if entry is None:
             return
-        waiting = [(root, root, entry, path)]
+        waiting = [(above, root, entry, path)]
         for parent, block, folder, where in waiting:
             if where.count("/") > DEEPEST:
                 self.say(f"{where[:50]}...: too deep")
@@ -225,7 +225,7 @@ class Walk:
         if entry.extended:
             length, at = _STREAMS(_EXTENDED.unpack_from(data))
             if length:
-                self.streams.append((at, f"{path} (streams)"))
+                self.streams.append((at, block, f"{path} (streams)"))
         return entry
 
     def _unique_id(self, number: int, block: int, path: str) -> None:

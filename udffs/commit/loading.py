@@ -23,6 +23,7 @@ def state_of(inode: Inode) -> State:
     state.atime, state.mtime, state.ctime = inode.atime, inode.mtime, inode.ctime
     state.size = state.floor = inode.size
     state.attributes = inode.extended_attributes
+    state.extension = inode.extension
     if inode.data is not None and not state.is_directory:
         state.embedded = inode.data
     state.runs = inode.runs

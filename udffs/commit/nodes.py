@@ -18,6 +18,7 @@ from typing import NamedTuple
 from udffs.commit.overlay import Overlay
 from udffs.commit.spool import Segment
 from udffs.commit.stream import DirectoryStream
+from udffs.ondisc import hot
 from udffs.volume import Run
 from udffs.volume.model import BLOCK
 
@@ -32,6 +33,7 @@ class State:
         "device",
         "embedded",
         "epoch",
+        "extension",
         "floor",
         "gid",
         "links",
@@ -56,6 +58,8 @@ class State:
         self.atime = self.mtime = self.ctime = 0
         self.size = 0
         self.attributes = b""  # extended attribute space, as it is on the disc
+        # What another system's extended file entry says beyond a file entry.
+        self.extension: hot.Extension | None = None
         self.embedded: bytes | None = None
         self.runs: tuple[Run, ...] = ()
         self.overlay: Overlay | None = None
@@ -91,6 +95,12 @@ class State:
         if not self.overlay:
             return []
         return [p.segment for p in self.overlay.pieces if p.segment is not None]
+
+    @property
+    def room(self) -> int:
+        """Bytes that fit into the ICB behind the extended attributes."""
+        extended = self.extension is not None
+        return (hot.MAX_EMBEDDED_EXTENDED if extended else hot.MAX_EMBEDDED) - len(self.attributes)
 
     @property
     def is_directory(self) -> bool:

@@ -244,7 +244,7 @@ def describe(
     if job.embedded is not None:
         return [], _icb(job, geometry, job.embedded, hot.ALLOCATION_EMBEDDED, 0)
     ads, recorded = allocation_of(runs, job.size, geometry)
-    room = (hot.MAX_EMBEDDED - len(job.state.attributes)) // LONG_AD
+    room = job.state.room // LONG_AD
     head, parts = _split(ads, room)
     where = places(len(parts)) if parts else ()
     extents = _chain(head, parts, where, geometry)
@@ -317,6 +317,7 @@ def _icb(
         extended_attributes=state.attributes,
         allocation=allocation,
         allocation_type=allocation_type,
+        extension=state.extension,
     )
 
 

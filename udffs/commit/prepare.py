@@ -16,7 +16,6 @@ from udffs.commit.overlay import Overlay
 from udffs.commit.plan import Job
 from udffs.commit.stream import DirectoryStream
 from udffs.commit.streaming import in_chunks, is_large
-from udffs.ondisc import hot
 from udffs.volume import Run
 from udffs.volume.model import BLOCK
 
@@ -55,11 +54,6 @@ def prepare(frozen: Frozen, read: ReadBlocks, load_stream: LoadStream) -> Prepar
         prepared.nodes.append((node, state))
         prepared.streams.append(stream)
     return prepared
-
-
-def embed_limit(state: State) -> int:
-    """How many bytes fit into the inode's ICB."""
-    return hot.MAX_EMBEDDED - len(state.attributes)
 
 
 def read_below(state: State, offset: int, length: int, read: ReadBlocks) -> bytes:
@@ -130,7 +124,7 @@ def read_content(state: State, offset: int, length: int, read: ReadBlocks) -> by
 
 def _file_job(node: Node, state: State, read: ReadBlocks) -> Job:
     virtual = node.key & 0xFFFFFFFF
-    if state.size <= embed_limit(state):
+    if state.size <= state.room:
         content = read_content(state, 0, state.size, read)
         return Job(virtual, state, state.size, content, (), None, ())
     overlay = state.overlay
@@ -236,7 +230,7 @@ def directory_job(
                 )
     if state.parent is not None:
         directory_stream.set_parent(*state.parent)
-    if directory_stream.tidy(embed_limit(state)):
+    if directory_stream.tidy(state.room):
         content = directory_stream.embedded(virtual)
         return Job(virtual, state, len(content), content, (), None, ()), directory_stream
     if not state.runs:

@@ -11,7 +11,7 @@ from udffs.volume.model import BLOCK, HOLE, Run
 from udffs.volume.partitions import AddressSpace, locate
 from udffs.volume.source import Source
 
-__all__ = ["Extent", "allocated_extents", "file_runs", "space_of"]
+__all__ = ["Extent", "Spaces", "allocated_extents", "file_runs", "space_of", "union"]
 
 MAX_EMPTY_EXTENTS = 16
 """Allocation extents in a row that add nothing to a file."""
@@ -137,10 +137,10 @@ def allocated_extents(
             raise StructureError(what="a file has more extents than the disc has blocks")
         if form in (ExtentType.RECORDED, ExtentType.ALLOCATED):
             found += space_of(spaces, partition).spans(block, _blocks(length))
-    return _union(found)
+    return union(found)
 
 
-def _union(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def union(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """The same blocks in ascending order, each once, in as few pieces as possible."""
     result: list[tuple[int, int]] = []
     for start, count in sorted(pieces):

@@ -12,7 +12,7 @@ from udffs.volume.model import Inode, Run
 from udffs.volume.partitions import locate
 from udffs.volume.source import Source
 
-__all__ = ["make_key", "read_allocated", "read_inode_at", "split_key"]
+__all__ = ["make_key", "read_allocated", "read_file_entry", "read_inode_at", "split_key"]
 
 _DIRECT_STRATEGY = 4
 
@@ -32,9 +32,8 @@ def read_inode_at(source: Source, spaces: Spaces, key: int) -> Inode:
 
     Raises DamagedError, UnsupportedError or UnreadableBlockError.
     """
-    reference, block = split_key(key)
-    data = source.block(locate(space_of(spaces, reference), block))
-    icb = hot.parse_file_entry(data, block)
+    reference, _block = split_key(key)
+    icb = read_file_entry(source, spaces, key)
     if icb.strategy_type != _DIRECT_STRATEGY:
         raise UnsupportedError(what=f"an ICB of strategy {icb.strategy_type}")
     kind = modes.mode_from_file_type(icb.file_type)
@@ -62,18 +61,26 @@ def read_inode_at(source: Source, spaces: Spaces, key: int) -> Inode:
         runs=() if embedded else _runs(source, spaces, icb, reference),
         extended_attributes=icb.extended_attributes,
         blocks_recorded=icb.blocks_recorded,
+        extension=icb.extension,
     )
 
 
-def read_allocated(source: Source, spaces: Spaces, key: int) -> list[tuple[int, int]]:
-    """(home block, count) of all that an inode takes besides its ICB (extents.py).
+def read_file_entry(source: Source, spaces: Spaces, key: int) -> hot.FileEntryFields:
+    """The ICB of a key as it is; raises as `read_inode_at`."""
+    reference, block = split_key(key)
+    return hot.parse_file_entry(source.block(locate(space_of(spaces, reference), block)), block)
+
+
+def read_allocated(
+    source: Source, spaces: Spaces, key: int, icb: hot.FileEntryFields
+) -> list[tuple[int, int]]:
+    """(home block, count) of all that the inode `key` takes besides its `icb` (extents.py).
 
     Raises as `read_inode_at`.
     """
-    reference, block = split_key(key)
-    icb = hot.parse_file_entry(source.block(locate(space_of(spaces, reference), block)), block)
     if icb.allocation_type == hot.ALLOCATION_EMBEDDED:
         return []
+    reference, _block = split_key(key)
     return allocated_extents(source, spaces, icb.allocation, icb.allocation_type, reference)
 
 

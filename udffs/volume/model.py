@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from udffs.ondisc.basic import BLOCK_SIZE
+from udffs.ondisc.hot import Extension
 
 BLOCK = BLOCK_SIZE
 """Bytes of a block."""
@@ -51,6 +52,8 @@ class Inode:
     runs: tuple[Run, ...]
     extended_attributes: bytes
     blocks_recorded: int
+    extension: Extension | None = None
+    """What an extended file entry says beyond a file entry (4/14.17)."""
 
 
 class DirectoryEntry(NamedTuple):

@@ -21,11 +21,12 @@ from udffs.ondisc.times import timestamp_ns
 from udffs.volume.anchors import Descriptors
 from udffs.volume.bitmap import SpaceExtent, SpaceTable, read_space
 from udffs.volume.content import read_inode
-from udffs.volume.extents import space_of
-from udffs.volume.inodes import make_key, read_allocated, read_inode_at
+from udffs.volume.extents import space_of, union
+from udffs.volume.inodes import make_key, read_allocated, read_file_entry, read_inode_at
 from udffs.volume.model import BLOCK, DirectoryEntry, HistoryEntry, Inode, Integrity, Sparing, Vat
 from udffs.volume.partitions import AddressSpace, PhysicalPartition, locate
 from udffs.volume.source import Source
+from udffs.volume.streams import read_streams_allocated
 from udffs.volume.vat import read_history
 from udffs.volume.view import RewritableView
 
@@ -130,10 +131,15 @@ class Volume:
         """
         return read_space(self._source, self.space_extent, self.physical)
 
-    def allocated(self, key: int) -> list[tuple[int, int]]:
+    def allocated(self, key: int, *, streams: bool = False) -> list[tuple[int, int]]:
         """(home block, count) of every block that an inode takes besides its ICB,
-        ascending, none twice: also what is allocated beyond the file's size."""
-        return read_allocated(self._source, self.spaces, key)
+        ascending, none twice: also what is allocated beyond the file's size; with
+        `streams`, what its named streams take as well."""
+        icb = read_file_entry(self._source, self.spaces, key)
+        own = read_allocated(self._source, self.spaces, key, icb)
+        if not streams or icb.extension is None:
+            return own
+        return union([*own, *read_streams_allocated(self._source, self.spaces, key, icb)])
 
     def to_absolute(self, partition_reference: int, lbn: int) -> int:
         """The block of the disc behind a logical block of a partition."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from udffs.errors import DirectoryEntryError, InternalError, StructureError
 from udffs.ondisc import hot, osta, tags
-from udffs.ondisc.basic import BLOCK_SIZE, LongAd, ShortAd
+from udffs.ondisc.basic import BLOCK_SIZE, LongAd, ShortAd, Timestamp
 from udffs.ondisc.ecma167 import (
     AllocationExtentDescriptor,
     ExtendedFileEntry,
@@ -42,8 +42,16 @@ def reference_file_entry(block: bytes, location: int | None) -> hot.FileEntryFie
     if identifier not in (261, 266):
         raise StructureError(what="not a file entry")
     icb = dict(entry.extended_attribute_icb)
+    extension = None
+    if identifier == 266:
+        extension = hot.Extension(
+            Timestamp.build(dict(entry.creation_time)),
+            LongAd.build(dict(entry.stream_directory_icb)),
+            entry.checkpoint,
+            max(0, entry.object_size - entry.information_length),
+        )
     return hot.FileEntryFields(
-        identifier == 266,
+        extension,
         entry.tag.tag_location,
         entry.tag.tag_serial_number,
         entry.icb_tag.strategy_type,

@@ -207,6 +207,15 @@ class RewritableCommitter:
             self._note(f"the space of a damaged file at block {number} is not given back: {error}")
             return []
 
+    def blocks_of_deleted(self, number: int) -> list[Extent]:
+        """The same of an inode that goes, and its named streams go with it."""
+        try:
+            key = make_key(self._volume.physical_reference, number)
+            return self._volume.allocated(key, streams=True)
+        except (DiscError, UnreadableBlockError) as error:
+            self._note(f"the file deleted at block {number} keeps some of its space: {error}")
+            return self.blocks_before(number)
+
     @property
     def space(self) -> SpaceMap:
         return self._space
@@ -407,7 +416,7 @@ class _Work:
             icb = self._start + number
             if not self._space.is_used(icb):
                 continue
-            blocks = joined([*self._committer.blocks_before(number), (icb, 1)])
+            blocks = joined([*self._committer.blocks_of_deleted(number), (icb, 1)])
             self.gone[number] = blocks
             self.freed += blocks
 
