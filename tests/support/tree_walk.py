@@ -258,7 +258,9 @@ class Walk:
                     )
                 if fid.characteristics & FID_PARENT:
                     parents += 1
-                    self._parent(fid, parent, path)
+                    # A stream directory does not count as a name of its file.
+                    counts = entry.file_type != FileType.STREAM_DIRECTORY
+                    self._parent(fid, parent, path, counts)
                     continue
                 if fid.characteristics & FID_DELETED:
                     continue
@@ -292,8 +294,8 @@ class Walk:
             homes += range(extent.block, extent.block + extent.blocks)
         return b"".join(parts)[: entry.size], homes
 
-    def _parent(self, fid: hot.FidFields, parent: int, path: str) -> None:
-        self.names[fid.icb_block] = self.names.get(fid.icb_block, 0) + 1
+    def _parent(self, fid: hot.FidFields, parent: int, path: str, counts: bool) -> None:
+        self.names[fid.icb_block] = self.names.get(fid.icb_block, 0) + counts
         if fid.offset or fid.icb_block != parent or not fid.characteristics & FID_DIRECTORY:
             self.say(
                 f"{path}: the entry for its parent, at {fid.offset}, points at block "
