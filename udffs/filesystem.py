@@ -26,6 +26,7 @@ from udffs.commit.opening import open_writing, why_read_only
 from udffs.commit.prepare import read_content
 from udffs.commit.writing import Writing
 from udffs.errors import (
+    DamagedError,
     DirectoryNotEmptyError,
     EntryExistsError,
     InvalidOperationError,
@@ -475,7 +476,12 @@ def open_file_system(
         assert isinstance(store, SequentialStore | RewritableStore)
         try:
             writing = open_writing(store, volume, spool, log)
-        except (DefectivePacketError, SpareTableFullError, NeighbourLostError) as error:
+        except (
+            DefectivePacketError,
+            SpareTableFullError,
+            NeighbourLostError,
+            DamagedError,
+        ) as error:
             why = str(error)  # what is there, and what is in its log, can be read
     if writing is None:
         file_system = FileSystem(volume, None, why, log=log, clock=clock, timer=timer)

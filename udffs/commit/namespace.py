@@ -28,6 +28,7 @@ from udffs.ondisc import modes
 from udffs.volume.model import BLOCK
 
 MAXIMUM_LINKS = 0xFFFF
+MAXIMUM_COUNT = 0xFFFFFFFF  # of files; those of other systems may be wrong
 SMALL_FILE = 1 << 20  # bytes; what is written beyond them is streamed
 NAME_COST = 2  # blocks of a directory that one name may touch
 ADS_IN_ICB = 100
@@ -441,8 +442,8 @@ class Namespace(Tree):
         """What a VAT written now tells about the volume."""
         orphans = [node.state.is_directory for node in self.orphans.values()]
         return Counts(
-            max(0, self._files - orphans.count(False)),
-            max(1, self._directories - orphans.count(True)),
+            min(max(0, self._files - orphans.count(False)), MAXIMUM_COUNT),
+            min(max(1, self._directories - orphans.count(True)), MAXIMUM_COUNT),
             self.next_unique_id,
         )
 

@@ -55,6 +55,10 @@ PACKET = 32
 MAX_EXTENTS = 16
 MAX_SLOTS = 256
 """What we read of a log, whatever a disc says: 16 MiB."""
+MAX_IMAGES = 1 << 14
+"""Of a record; we write a tenth of that at most."""
+MAX_SEQUENCE = (1 << 63) - 1
+"""No log gets that far: it leaves room to count on."""
 
 VERSION = 1
 _SLOT_MAGIC = b"udffsLog"
@@ -182,7 +186,7 @@ def integrity_extension(block: bytes) -> IntegrityExtension | None:
     if len(body) < _EXTENSION.size:
         return None
     magic, layout, next_slot, seal, sequence, commit, icb, data = _EXTENSION.unpack_from(body)
-    if magic != _EXTENSION_MAGIC or layout != VERSION:
+    if magic != _EXTENSION_MAGIC or layout != VERSION or sequence > MAX_SEQUENCE:
         return None
     extension = IntegrityExtension(next_slot, sequence, commit, icb, data)
     again = _integrity(found, extension, 0, found.tag.tag_location, version)
@@ -269,6 +273,8 @@ def parse_slot_head(data: bytes, identity: int) -> Slot | None:
         return None
     if not part < parts <= MAX_SLOTS or length > PAYLOAD or record + part != sequence:
         return None
+    if tail > record or sequence > MAX_SEQUENCE:
+        return None
     return Slot(sequence, record, part, parts, tail, length)
 
 
@@ -299,6 +305,8 @@ class Kind(IntEnum):
     CLOSE = 4
     """The integrity descriptor becomes closed: the last record of an unmount."""
 
+
+_KINDS = frozenset(Kind)
 
 RecordHead = Struct(
     "checksum" / number(Int32ul),
@@ -418,6 +426,8 @@ def parse_record(data: bytes) -> Record | None:
         _RECORD.unpack_from(data)
     )
     lvid, before, after, icb_hint, data_hint, images, blank, allocated, freed, direct = rest
+    if images + blank > MAX_IMAGES or kind not in _KINDS:
+        return None
     words = images + blank + 2 * allocated + 2 * freed + 3 * direct
     first_image = _RECORD.size + words * Int32ul.sizeof()
     if len(data) != first_image + images * BLOCK_SIZE:

@@ -7,7 +7,7 @@ written. The meaning of it all is in DESIGN.md, "Rewritable discs".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -19,7 +19,7 @@ from udffs.ondisc.intentlog import Kind, Record, Slot
 from udffs.volume.anchors import Descriptors
 from udffs.volume.model import Integrity
 from udffs.volume.source import Source
-from udffs.volume.tables import read_integrity
+from udffs.volume.tables import integrity_places, read_integrity
 from udffs.volume.view import RewritableView
 from udffs.volume.volume import Volume
 
@@ -86,6 +86,59 @@ class _Found:
     record: Record
 
 
+@dataclass(slots=True)
+class _Bounds:
+    """What a record may speak of. Whatever a disc says, nothing else is ever
+    written to: the packets that the partition has a part in, but for the log's, and
+    those of its integrity descriptors."""
+
+    start: int
+    end: int
+    """Of the partition."""
+    first: int
+    behind: int
+    """Of its packets."""
+    slots: frozenset[int]
+    integrity: frozenset[int]
+    """Packets, by their first blocks."""
+
+    @classmethod
+    def of(cls, view: RewritableView, state: LogState, found: Descriptors) -> _Bounds:
+        places = integrity_places(Source(view), found)
+        end = view.start + view.length
+        return cls(
+            view.start,
+            end,
+            _packet_of(view.start),
+            _packet_of(end + intentlog.PACKET - 1),
+            frozenset(state.slots),
+            frozenset(map(_packet_of, places)),
+        )
+
+    def allow(self, record: Record) -> bool:
+        """Whether all that a record says can be true."""
+        home = _packet_of(record.integrity_block)
+        if home not in self.integrity:
+            return False
+        for block in record.images:
+            packet = _packet_of(block)
+            inside = self.first <= packet < self.behind and packet not in self.slots
+            if not inside and packet != home:
+                return False
+        direct = [(block, count) for block, count, _checksum in record.direct]
+        return all(map(self._inside, (record.allocated, record.freed, direct)))
+
+    def _inside(self, extents: Sequence[intentlog.Extent]) -> bool:
+        """Blocks of the partition, none of them twice."""
+        if any(block < self.start or block + count > self.end for block, count in extents):
+            return False
+        return sum(count for _, count in extents) <= self.end - self.start
+
+
+def _packet_of(block: int) -> int:
+    return block - block % intentlog.PACKET
+
+
 def load(view: RewritableView, volume: Volume, found: Descriptors) -> LogState | None:
     """The log of a volume, None if it has none.
 
@@ -112,7 +165,7 @@ def load(view: RewritableView, volume: Volume, found: Descriptors) -> LogState |
     if extension is not None:
         _use_extension(state, extension)
     if integrity is None or extension is None or not _nothing_newer(view, state, integrity):
-        _read_records(view, state, integrity, extension)
+        _read_records(view, state, integrity, _Bounds.of(view, state, found))
     if state.state == STALE:
         volume.notes.append(state.why)
     volume.integrity = _corrected(read_integrity(Source(view), found), state, volume)
@@ -173,7 +226,7 @@ def _valid_slots(view: RewritableView, state: LogState) -> Iterator[tuple[int, S
             yield index, *parsed
 
 
-def _complete(parts: list[tuple[int, Slot, bytes]], capacity: int) -> _Found | None:
+def _complete(parts: list[tuple[int, Slot, bytes]], bounds: _Bounds) -> _Found | None:
     """The record that slots of the same record number make, if all are there."""
     by_part = {head.part: (index, head, payload) for index, head, payload in parts}
     first = by_part.get(0)
@@ -183,7 +236,7 @@ def _complete(parts: list[tuple[int, Slot, bytes]], capacity: int) -> _Found | N
     if any(head.parts != first[1].parts or head.tail != first[1].tail for _, head, _ in ordered):
         return None
     record = intentlog.parse_record(b"".join(payload for _, _, payload in ordered))
-    if record is None or any(home >= capacity for home in record.images):
+    if record is None or not bounds.allow(record):
         return None
     return _Found(first[1].record, first[1].tail, [index for index, _, _ in ordered], record)
 
@@ -192,7 +245,7 @@ def _read_records(
     view: RewritableView,
     state: LogState,
     integrity: Integrity | None,
-    extension: intentlog.IntegrityExtension | None,
+    bounds: _Bounds,
 ) -> None:
     groups: dict[int, list[tuple[int, Slot, bytes]]] = {}
     for index, head, payload in _valid_slots(view, state):
@@ -201,7 +254,7 @@ def _read_records(
             state.sequence = head.sequence + 1
             state.slot = (index + 1) % len(state.slots)
     state.tail = state.sequence
-    complete = [_complete(parts, view.capacity) for parts in groups.values()]
+    complete = [_complete(parts, bounds) for parts in groups.values()]
     records = sorted((one for one in complete if one), key=lambda one: one.sequence)
     if not records:
         return

@@ -21,6 +21,7 @@ from udffs.volume.source import Source
 
 __all__ = [
     "Map",
+    "integrity_places",
     "parse_integrity",
     "partition_maps",
     "physical_partition",
@@ -179,10 +180,13 @@ def spared_packets(sparing: Sparing, partition: PhysicalPartition) -> dict[int, 
 # -- integrity (3/10.10, UDF 2.2.6) --------------------------------------------
 
 
-def _integrity_sequence(source: Source, location: int, length: int) -> Iterator[tuple[int, bytes]]:
-    """(absolute block, its bytes) along the chain; ends at what is not valid."""
+def _integrity_sequence(
+    source: Source, location: int, length: int, visited: set[int] | None = None
+) -> Iterator[tuple[int, bytes]]:
+    """(absolute block, its bytes) along the chain; ends at what is not valid.
+    ``visited`` gets all places, that one too."""
     left = MAX_INTEGRITY_CHAIN
-    seen: set[int] = set()
+    seen: set[int] = set() if visited is None else visited
     while length >= BLOCK and location not in seen and left:
         left -= 1
         seen.add(location)
@@ -206,6 +210,14 @@ def read_integrity(source: Source, found: Descriptors) -> Integrity | None:
     extent = found.single[TagIdentifier.LOGICAL_VOLUME].integrity_sequence_extent
     last = deque(_integrity_sequence(source, extent.location, extent.length), maxlen=1)
     return parse_integrity(*last[0]) if last else None
+
+
+def integrity_places(source: Source, found: Descriptors) -> set[int]:
+    """The blocks that integrity descriptors were looked for at, on the way to the last."""
+    extent = found.single[TagIdentifier.LOGICAL_VOLUME].integrity_sequence_extent
+    places: set[int] = set()
+    deque(_integrity_sequence(source, extent.location, extent.length, places), maxlen=0)
+    return places
 
 
 def parse_integrity(location: int, block: bytes) -> Integrity:

@@ -137,7 +137,9 @@ def large_files(kills: Kills) -> None:
 
 @pytest.mark.parametrize("cut", [False, True], ids=["kill", "kill and cut"])
 @pytest.mark.parametrize(
-    ("script", "every"), [(some_syncs, 1), (unmounts, 1), (large_files, 2)], ids=lambda v: str(v)
+    ("script", "every"),
+    [(some_syncs, 1), (unmounts, 1), (large_files, 2)],
+    ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_killed_before_each_command(
     script: Callable[[Kills], None], every: int, cut: bool, tmp_path: Path

@@ -35,6 +35,7 @@ LogExtents = tuple[tuple[int, int], ...]
 """(first home block, packets)."""
 
 MAX_SEQUENCE = 64
+ANCHOR = 256
 
 
 # -- whether it can be ---------------------------------------------------------------
@@ -42,7 +43,7 @@ MAX_SEQUENCE = 64
 
 def why_not(volume: Volume) -> str | None:
     """What of its layout keeps us from writing to a volume that is rewritten, in
-    words; None if nothing. Costs no reading."""
+    words; None if nothing. Costs hardly any reading."""
     if volume.sparing is not None:
         if volume.sparing.packet != PACKET:
             return f"its packets are of {volume.sparing.packet} blocks, not of {PACKET}"
@@ -52,7 +53,57 @@ def why_not(volume: Volume) -> str | None:
             return "its spare packets do not lie as the drive's packets do"
     if volume.partition_start + volume.partition_length > volume.store.capacity:
         return "its partition ends behind the disc"
+    return _why_not_there(volume)
+
+
+def _why_not_there(volume: Volume) -> str | None:
+    """Whether what is written besides files lies across something, in words."""
+    files = range(volume.partition_start, volume.partition_start + volume.partition_length)
+    extents = (volume.main_sequence, volume.reserve_sequence)
+    fixed = {block for start, length in extents for block in _blocks(start, length)}
+    fixed.add(volume.integrity_extent[0])
+    if volume.integrity is not None:
+        fixed.add(volume.integrity.location)
+    last = volume.store.last_block
+    anchors = {at for at in (ANCHOR, last - ANCHOR, last) if _is_anchor(volume, at)}
+    if any(block in files for block in fixed | anchors):
+        return "its descriptors lie among its files"
+    return None if volume.sparing is None else _why_not_spared(volume, files, fixed, anchors)
+
+
+def _why_not_spared(volume: Volume, files: range, fixed: set[int], anchors: set[int]) -> str | None:
+    sparing, end = volume.sparing, volume.store.capacity
+    assert sparing is not None
+    blocks = max(1, -(-sparing.size // BLOCK))
+    tables = [range(at, at + blocks) for at in sparing.locations]
+    spares = [
+        range(mapped, mapped + PACKET)
+        for original, mapped in sparing.entries
+        if original != osta.SPARING_DEFECTIVE and mapped % PACKET == 0
+    ]
+    taken = {packet_of(block) for block in fixed} | {0, packet_of(ANCHOR)}
+    for place in (*tables, *spares):
+        packets = set(range(packet_of(place.start), place.stop, PACKET))
+        across = any(packet < files.stop and files.start < packet + PACKET for packet in packets)
+        # The last anchor may share the packet of a table: that of mkudffs does.
+        if across or packets & taken or any(block in place for block in anchors):
+            return "its sparing tables or spare packets lie across something else"
+        if place.stop > end:
+            return "its sparing tables or spare packets lie behind the end of the disc"
+        taken |= packets
     return None
+
+
+def _blocks(start: int, length: int) -> range:
+    return range(start, start + min(-(-length // BLOCK), MAX_SEQUENCE))
+
+
+def _is_anchor(volume: Volume, block: int) -> bool:
+    try:
+        found = tags.check(volume.store.read(block, 1), location=block)
+    except (DiscError, UnreadableBlockError):
+        return False
+    return bool(found.tag_identifier == TagIdentifier.ANCHOR_VOLUME_POINTER)
 
 
 # -- the log's packets ---------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Protocol
 from zlib import crc32
 
 from udffs.commit.vat import Counts
-from udffs.errors import InternalError
+from udffs.errors import DamagedError, InternalError
 from udffs.ondisc.intentlog import (
     PAYLOAD,
     Extent,
@@ -146,8 +146,10 @@ class IntentLog:
         A COMMIT takes the next commit number. Returns how many slots it took.
         Raises what the store raises; then nothing can be appended any more.
         """
-        if self._failed or self._guarding:
+        if self._failed:
             raise InternalError(what="a record after something that failed")
+        if self._guarding:
+            raise DamagedError(what="its log does not hold all that it should")
         counts = counts or self.counts
         before = self.integrity_checksum
         commit = self.commit

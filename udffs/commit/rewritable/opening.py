@@ -38,6 +38,8 @@ from udffs.volume.view import RewritableView
 #: and with directories, their images still fit into the log.
 REWRITTEN_SHARE = 4
 
+HIGHEST_ID = 1 << 62
+
 
 def why_not_rewritable(volume: Volume) -> str | None:
     """What keeps us from writing to a volume on a rewritable disc, in words."""
@@ -46,12 +48,21 @@ def why_not_rewritable(volume: Volume) -> str | None:
         return "it was made for a disc that can be written once only"
     if len(volume.spaces) != 1:
         return "it has more than one partition"
+    if volume.next_unique_id > HIGHEST_ID:
+        return "its unique ids are used up"
     why = adopt.why_not(volume)
     if why is not None:
         return why
     try:
         table = _table(volume, view)
-        if not _has_log(volume):
+        state = volume.intent_log
+        if _has_log(volume):
+            assert state is not None
+            if len(state.slots) < adopt.SIZES[-1]:
+                return f"its log is of {len(state.slots)} packets only"
+        elif state is not None and state.state == PENDING:
+            return "what is in its log lies in packets that other files may use"
+        else:
             adopt.choose_log(table)
             _check_place(volume)
     except (DiscError, MediaError) as error:
