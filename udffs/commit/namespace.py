@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 from udffs.commit import records
 from udffs.commit.nodes import Change, Directory, Entry, Node, State
 from udffs.commit.overlay import Overlay
+from udffs.commit.plan import LONG_AD
 from udffs.commit.records import Operation
 from udffs.commit.reserve import Room
 from udffs.commit.spool import Segment, Spool
@@ -168,20 +169,24 @@ class Namespace(Tree):
                     if isinstance(operation, records.Leave):
                         entry = directory.entries.get(operation.name.decode())
                         if entry is not None and entry.key not in born:
-                            self._changeable(entry.key)
+                            self._changeable(entry.key, leaves=True)
                 if isinstance(operation, records.Enter) and operation.key not in born:
                     self._changeable(operation.key)
             elif isinstance(operation, records.Attributes | records.Write | records.Resize):
                 self._changeable(operation.key)
 
-    def _changeable(self, key: int) -> Node:
+    def _changeable(self, key: int, *, leaves: bool = False) -> Node:
         """The inode ``key``. Raises Missing, and NotPermittedError if its ICB
-        is not in the partition whose ICBs we can write."""
+        is not in the partition whose ICBs we can write, or too full to be
+        written again (unless it ``leaves`` by its last name)."""
         if key in self._fixed:
             raise NotPermittedError(what="this belongs to the file system itself")
         if key >> 32 != self._reference:
             raise NotPermittedError(what="another program has recorded this at a fixed place")
-        return self.node(key)
+        node = self.node(key)
+        if node.state.room < LONG_AD and not (leaves and node.state.links <= 1):
+            raise NotPermittedError(what="its extended attributes leave no room for its content")
+        return node
 
     def _in_use(self, node: Node) -> bool:
         frozen = self.freezing.epoch if self.freezing is not None else -1

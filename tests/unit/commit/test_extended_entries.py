@@ -8,73 +8,32 @@ a VAT.
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from support.allocation import Report
-from support.extended import CHECKPOINT, CREATED, Entry, Hand, entry_at
+from support.extended import CHECKPOINT, CREATED, Entry, entry_at
 from support.rewritable import mkudffs, packets_of
 
 from media.virtual import Burner
-from udffs.commit.nodes import State
-from udffs.errors import DiscError
 from udffs.filesystem import FileSystem
 from udffs.ondisc import hot
-from udffs.ondisc.ecma167 import ExtendedFileEntry, FileEntry
-from udffs.ondisc.modes import FileType
 from udffs.ondisc.times import pack_time
 
-from . import rig
+from . import extended_rig, rig
+from .extended_rig import FILES, MOST, NOISE, STREAMS, by_hand, fill, state_of, write
 from .rig import Clock, content, kill, save
-from .rw_rig import blank, formatted, judged, mount, store_of
+from .rw_rig import blank, judged, mount, store_of
 
 BLOCK = 2048
-MOST = hot.MAX_EMBEDDED_EXTENDED
-NOISE = random.Random("streams").randbytes(100_000)
-FILES = {
-    "/small": NOISE[:300],
-    "/large": NOISE[:50_000],
-    "/full": NOISE[:MOST],
-    "/plain": b"plain",
-    "/folder/inside": b"inside",
-    "/streams/a": NOISE[:20],
-    "/streams/b": NOISE[1000:31_000],
-    "/streams/c": b"",
-    "/more/one": NOISE[7:5000],
-}
-STREAMS = 20 + 30_000
 EXTENDED = ("/small", "/large", "/full", "/folder")
-
-
-def fill(fs: FileSystem) -> None:
-    for folder in ("/folder", "/streams", "/more"):
-        fs.mkdir(folder, 0o755, 0, 0)
-    for path, data in FILES.items():
-        save(fs, path, data)
-
-
-def by_hand(burner: Burner) -> Burner:
-    """The files become extended entries, two of them with streams."""
-    hand = Hand(store_of(burner))
-    hand.extend("/small")
-    hand.extend("/full")
-    hand.give_streams("/large", "/streams", ["a", "b", "c"])
-    hand.give_streams("/folder", "/more", ["one"])
-    hand.burn()
-    return burner
 
 
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Burner:
-    burner = formatted()
-    fs = mount(burner, tmp_path_factory.mktemp("spool"))
-    fill(fs)
-    fs.shutdown()
-    return by_hand(burner)
+    return extended_rig.ours(tmp_path_factory.mktemp("spool"))
 
 
 @pytest.fixture(scope="module")
@@ -117,12 +76,6 @@ def blocks_of(burner: Burner, report: Report) -> dict[int, bytes]:
         for at, count, who in report.owners
         if "(streams)" in who
     }
-
-
-def write(fs: FileSystem, path: str, data: bytes, offset: int) -> None:
-    handle = fs.open(path, os.O_RDWR)
-    fs.write(handle, data, offset)
-    fs.release(handle)
 
 
 # -- what stays ------------------------------------------------------------------------
@@ -316,128 +269,6 @@ def test_deleted_while_it_is_open(burner: Burner, tmp_path: Path) -> None:
     assert len(streams_of(judged(burner))) == 2
 
 
-# -- what is not as it should be -------------------------------------------------------
-
-
-def _not_a_directory(hand: Hand, at: int, main: int) -> None:
-    hand.disc.fields(FileEntry, at, icb_tag__file_type=FileType.REGULAR)
-
-
-def _the_root(hand: Hand, at: int, main: int) -> None:
-    root = hand.disc.ground.icbs["/"]
-    name = "stream_directory_icb__location__logical_block_number"
-    hand.disc.fields(ExtendedFileEntry, main, **{name: root})
-
-
-def _itself(hand: Hand, at: int, main: int) -> None:
-    name = "stream_directory_icb__location__logical_block_number"
-    hand.disc.fields(ExtendedFileEntry, main, **{name: main - hand.disc.ground.start})
-
-
-def _outside(hand: Hand, at: int, main: int) -> None:
-    name = "stream_directory_icb__location__logical_block_number"
-    hand.disc.fields(ExtendedFileEntry, main, **{name: 0xFFFFFFF0})
-
-
-def _zeros(hand: Hand, at: int, main: int) -> None:
-    hand.disc.put(at, b"")
-
-
-def _anothers(hand: Hand, at: int, main: int) -> None:
-    _stream(hand, "", hand.disc.ground.icbs["/plain"])
-
-
-def _stream(hand: Hand, name: str, to: int) -> None:
-    folder = "/large (streams)"
-    hand.fids(folder, name, icb__location__logical_block_number=to)
-
-
-def _the_file(hand: Hand, at: int, main: int) -> None:
-    _stream(hand, "b", hand.disc.ground.icbs["/large"])
-
-
-def _two_names(hand: Hand, at: int, main: int) -> None:
-    _stream(hand, "b", hand.disc.ground.icbs["/large (streams)/a"])
-
-
-def _a_folder(hand: Hand, at: int, main: int) -> None:
-    _stream(hand, "b", hand.disc.ground.icbs["/folder"])
-
-
-def _a_block_of_data(hand: Hand, at: int, main: int) -> None:
-    _stream(hand, "b", 5)
-
-
-SPOILT = [
-    _not_a_directory,
-    _the_root,
-    _itself,
-    _outside,
-    _zeros,
-    _anothers,
-    _the_file,
-    _two_names,
-    _a_folder,
-    _a_block_of_data,
-]
-
-
-@pytest.mark.parametrize("spoil", SPOILT)
-def test_damaged_streams_are_left_alone(
-    ours: Burner, spoil: Callable[[Hand, int, int], None], tmp_path: Path
-) -> None:
-    """The file goes and gives its own space back, no more; nobody else loses any."""
-    burner = ours.branch()
-    hand = Hand(store_of(burner))
-    ground = hand.disc.ground
-    own = sum(n for _, n, who in ground.owners if who in ("/large", "/large (its ICB)"))
-    spoil(hand, hand.disc.icb("/large (streams)"), hand.disc.icb("/large"))
-    hand.burn()
-    told: list[str] = []
-    fs = mount(burner, tmp_path / "spool", log=told.append)
-    assert fs.read_only is None, fs.read_only
-    free = fs.statfs().free
-    fs.unlink("/large")
-    fs.shutdown()
-    assert any("keeps some of its space" in line for line in told), told
-    fs = mount(burner, tmp_path / "spool")
-    assert 0 < fs.statfs().free - free <= own
-    for path, data in FILES.items():
-        if path in ("/small", "/full", "/plain", "/folder/inside"):
-            assert content(fs, path) == data
-    fs.shutdown()
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_random_damage_to_streams(ours: Burner, seed: int, tmp_path: Path) -> None:
-    """Anything may stand in the blocks of streams; it is never more than a note."""
-    chance = random.Random(seed)
-    burner = ours.branch()
-    hand = Hand(store_of(burner))
-    at = [hand.disc.icb(path) for path in streams_of_ground(hand)]
-    for _ in range(chance.choice((1, 3, 10))):
-        block = chance.choice([*at, hand.disc.icb("/large")])
-        offset = chance.randrange(16, 400)
-        hand.disc.bytes_of(block, offset, chance.randbytes(chance.choice((1, 4, 16))))
-    hand.burn()
-    fs = mount(burner, tmp_path / "spool")
-    for path in ("/large", "/folder/inside"):
-        with suppress(DiscError):
-            fs.unlink(path)
-    with suppress(DiscError):
-        fs.rmdir("/folder")
-    fs.sync()
-    save(fs, "/after", NOISE)
-    fs.shutdown()
-    fs = mount(burner, tmp_path / "spool")
-    assert content(fs, "/after") == NOISE
-    fs.shutdown()
-
-
-def streams_of_ground(hand: Hand) -> list[str]:
-    return [path for path in hand.disc.ground.icbs if "(streams)" in path]
-
-
 # -- other programs --------------------------------------------------------------------
 
 
@@ -445,15 +276,7 @@ def streams_of_ground(hand: Hand) -> list[str]:
 def test_udfinfo_and_udfdump(tmp_path: Path, program: Callable[[str], Path]) -> None:
     """Other people's programs find nothing wrong after changes."""
     blocks = 20_000
-    burner = formatted(blocks=blocks)
-    fs = mount(burner, tmp_path / "spool", blocks=blocks)
-    fill(fs)
-    fs.shutdown()
-    hand = Hand(store_of(burner, blocks=blocks))
-    hand.extend("/small")
-    hand.extend("/full")
-    hand.give_streams("/large", "/streams", ["a", "b", "c"])
-    hand.burn()
+    burner = extended_rig.ours(tmp_path / "empty", blocks)
     fs = mount(burner, tmp_path / "spool", blocks=blocks)
     write(fs, "/large", NOISE, 1234)
     write(fs, "/full", b"!", MOST)
@@ -494,7 +317,7 @@ def test_in_a_virtual_partition(tmp_path: Path) -> None:
     fill(fs)
     given = hot.Extension(pack_time(10**18), bytes(range(16)), 7, 12_345)
     for path in EXTENDED:
-        _state(fs, path).extension = given
+        state_of(fs, path).extension = given
     fs.shutdown()
     steps: list[Callable[[FileSystem], None]] = [
         lambda fs: fs.chmod("/small", 0o600),
@@ -513,14 +336,9 @@ def test_in_a_virtual_partition(tmp_path: Path) -> None:
         save(fs, "/plain", NOISE[: len(steps)])
         fs.shutdown()
     fs = rig.mount(burner, spool, Clock())
-    assert [_state(fs, path).extension for path in EXTENDED] == [given] * len(EXTENDED)
-    assert _state(fs, "/plain").extension is None
+    assert [state_of(fs, path).extension for path in EXTENDED] == [given] * len(EXTENDED)
+    assert state_of(fs, "/plain").extension is None
     assert content(fs, "/full") == FILES["/full"]
-    assert _state(fs, "/full").embedded == FILES["/full"]
+    assert state_of(fs, "/full").embedded == FILES["/full"]
     assert content(fs, "/large") == (FILES["/large"][:1234] + NOISE)[: 1234 + len(NOISE)]
     fs.shutdown()
-
-
-def _state(fs: FileSystem, path: str) -> State:
-    fs.getattr(path)
-    return fs._node(path).state
