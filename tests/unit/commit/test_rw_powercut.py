@@ -39,6 +39,7 @@ from .rw_rig import Cut, cut, cuts, empty_root, formatted, judged, mount, reset_
 from .test_powercut import PowerFailedError, at_random, scripted, with_steps_inside
 
 SHORT = 4  # of at most so many packets that wait each may be the last one burnt
+HOLE = 12 * 2048  # bytes
 SMALL_LOG = 20  # slots: checkpoints come soon
 
 
@@ -51,10 +52,14 @@ class Way:
     kind: str = "cd-rw-80"
     log_packets: int = SMALL_LOG
     bad_share: float = 0.0
+    blocks: int | None = None
+    """With so many blocks the disc is full of holes, too: no packet is wholly free."""
 
     def __str__(self) -> str:
         bad = f", {self.bad_share:.0%} bad" if self.bad_share else ""
-        return f"{self.script}, UDF {self.revision:x}, {self.kind}, log of {self.log_packets}{bad}"
+        full = f", {self.blocks} blocks" if self.blocks else ""
+        disc = f"UDF {self.revision:x}, {self.kind}, log of {self.log_packets}"
+        return f"{self.script}, {disc}{bad}{full}"
 
 
 class Session:
@@ -64,7 +69,9 @@ class Session:
     def __init__(self, way: Way, folder: Path, *, every: int = 1, only: int | None = None) -> None:
         self.way, self.every, self.only = way, every, only
         self.name = way.script
-        self.burner = formatted(way.revision, way.kind, log_packets=way.log_packets)
+        self.burner = formatted(
+            way.revision, way.kind, log_packets=way.log_packets, blocks=way.blocks
+        )
         reset_faults(self.burner, bad_share=way.bad_share, seed=3)
         self.clock = Clock()
         self._folder = folder
@@ -81,10 +88,33 @@ class Session:
             largest=6000,
             model=Model(empty_root()),
         )
+        if way.blocks is not None:
+            self._fill_with_holes()
         self.durable = self.pending = self.actor.model.picture()
 
+    def _fill_with_holes(self) -> None:
+        """Small files all over the disc, every second of which is deleted again."""
+        fs, model = self.actor.fs, self.actor.model
+        model.now = self.clock.tick()
+        noise = random.Random(4).randbytes(HOLE)
+        paths = [f"/hole {number}" for number in range(fs.statfs().available * 2048 // HOLE - 30)]
+        for path in paths:
+            save(fs, path, noise)
+        fs.sync()
+        for path in paths[::2]:
+            fs.unlink(path)
+        for path in paths[1::2]:
+            fs.chmod(path, 0o600)
+            model.write(model.make(path, 0o100600, 0, 0), 0, noise)
+            fs.utimens(path, model.now, model.now)
+        fs.utimens("/", model.now, model.now)
+        model.utimens("/", model.now, model.now)
+        fs.shutdown()
+        self.actor.adopt(self._mount())
+
     def _mount(self) -> FileSystem:
-        fs = mount(self.burner, self._folder / "spool", self.clock, watch=self._watch)
+        spool = self._folder / "spool"
+        fs = mount(self.burner, spool, self.clock, watch=self._watch, blocks=self.way.blocks)
         assert fs.read_only is None, fs.read_only
         return fs
 
@@ -93,7 +123,7 @@ class Session:
         self.inside = None
         self.sync()
         self.actor.fs.shutdown()
-        judged(self.burner)
+        judged(self.burner, blocks=self.way.blocks)
         self.actor.adopt(self._mount())
 
     def sync(self, handle: int | None = None) -> None:
@@ -141,15 +171,16 @@ class Session:
     def _check(self, disc: Burner) -> None:
         """Mounted for reading, for writing, and written to."""
         clock = Clock(self.clock.now)
-        before = picture(mount(disc.branch(), self._empty(), clock, writable=False))
+        look = mount(disc.branch(), self._empty(), clock, writable=False, blocks=self.way.blocks)
+        before = picture(look)
         seen = self._check_seen(disc, clock)
         assert before == seen, f"for reading it shows another: {difference(before, seen)}"
         clock.tick()
-        fs = mount(disc, self._empty(), clock)
+        fs = mount(disc, self._empty(), clock, blocks=self.way.blocks)
         save(fs, "/after the cut", b"goes on" * 1000)
         fs.shutdown()
-        judged(disc)
-        again = picture(mount(disc, self._empty(), clock))
+        judged(disc, blocks=self.way.blocks)
+        again = picture(mount(disc, self._empty(), clock, blocks=self.way.blocks))
         assert again.pop("/after the cut").content == b"goes on" * 1000
         again["/"] = seen["/"]
         assert again == seen
@@ -165,18 +196,20 @@ class Session:
                 seconds.append(cut(disc, every[(self.cuts * 7) % len(every)]))
 
         again = self.cuts % 23 == 0
-        fs = mount(disc, self._empty(), clock, watch=watch if again else None)
+        fs = mount(
+            disc, self._empty(), clock, watch=watch if again else None, blocks=self.way.blocks
+        )
         seen = picture(fs)
-        judged(disc, may_be_open=True)
+        judged(disc, may_be_open=True, blocks=self.way.blocks)
         self._one_of_two(seen)
         assert fs.read_only is None, fs.read_only
-        assert fs.statfs().available > 200_000
+        assert self.way.blocks or fs.statfs().available > 200_000
         fs.shutdown()
-        judged(disc)
+        judged(disc, blocks=self.way.blocks)
         for second in seconds:
-            other = picture(mount(second, self._empty(), clock))
+            other = picture(mount(second, self._empty(), clock, blocks=self.way.blocks))
             assert other == seen, f"after a second cut: {difference(other, seen)}"
-            judged(second, may_be_open=True)
+            judged(second, may_be_open=True, blocks=self.way.blocks)
         return seen
 
     def _one_of_two(self, seen: Picture) -> None:
@@ -217,10 +250,29 @@ def through_checkpoints(session: Session) -> None:
         session.sync(handle)
 
 
+def into_holes(session: Session) -> None:
+    """Files of some length where no packet is free, and one that grows."""
+    fs, model = session.actor.fs, session.actor.model
+    noise = random.Random(10).randbytes
+    for number, size in enumerate((300_000, 90_000, 1_000_000, 30_000, 500_000)):
+        model.now = session.clock.tick()
+        path = f"/large {number % 3}"
+        if path in dict(model.walk()):
+            fs.unlink(path)
+            model.unlink(path)
+        node = model.make(path, 0o100600, 1, 1)
+        handle = fs.create(path, 0o600, os.O_RDWR, 1, 1)
+        data = noise(size)
+        fs.write(handle, data, 0)
+        model.write(node, 0, data)
+        session.sync(handle)
+
+
 SCRIPTS: dict[str, Callable[[Any], None]] = {
     "scripted": scripted,
     "with unmounts": with_unmounts,
     "through checkpoints": through_checkpoints,
+    "into holes": into_holes,
     "with steps inside": with_steps_inside,
     "random 1": at_random,
     "random 22": at_random,
@@ -255,6 +307,8 @@ WAYS: list[dict[str, Any]] = [
     {"name": "random 1"},
     {"name": "random 22", "bad_share": 0.05},
     {"name": "random 22", "kind": "mrw", "revision": 0x0150},
+    {"name": "into holes", "blocks": 5000},
+    {"name": "random 1", "blocks": 5000},
 ]
 
 
