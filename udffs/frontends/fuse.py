@@ -266,7 +266,7 @@ class Operations:
             "f_blocks": space.blocks,
             "f_bfree": space.free,
             "f_bavail": space.available,
-            "f_files": space.files,
+            "f_files": space.files + space.available,  # each takes a block at least
             "f_ffree": space.available,
             "f_favail": space.available,
             "f_namemax": space.name_max,
