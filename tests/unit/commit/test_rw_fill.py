@@ -77,6 +77,20 @@ def test_ten_times_full(sizes: list[int], kind: str, tmp_path: Path) -> None:
     assert max(held) > 0.9 * fresh.free * 2048, (max(held), fresh.free * 2048)
 
 
+def test_ten_times_full_in_one_mount(tmp_path: Path) -> None:
+    burner = formatted(blocks=BLOCKS)
+    fs = mount(burner, tmp_path / "spool", Clock(), blocks=BLOCKS)
+    held = []
+    for _ in range(10):
+        held.append(fill(fs, [700_000, 3000]))
+        fs.sync()
+        look(fs, [700_000, 3000])
+        empty(fs)
+    assert min(held) >= 0.99 * max(held), held
+    fs.shutdown()
+    judged(burner, blocks=BLOCKS)
+
+
 def test_a_full_disc_takes_deletes_and_small_changes(tmp_path: Path) -> None:
     burner = formatted(blocks=BLOCKS)
     fs = mount(burner, tmp_path / "spool", blocks=BLOCKS)
