@@ -267,6 +267,8 @@ class SpareTableFullError(DiscError):
     """The disc is worn: the packet at block {block} cannot be written, and no
     spare one is left for it. What is on the disc can still be read."""
 
+    errno = errno.EROFS
+
 
 class NeighbourLostError(DiscError):
     """Block {block} of the disc cannot be read, and its packet must be written

@@ -89,7 +89,7 @@ class MountedVolume:
     ) -> None:
         self.volume = volume
         self.label = volume.label
-        self.read_only = read_only
+        self._why_read_only = read_only
         self.notes = [*volume.notes, *(writing.notes if writing is not None else ())]
         self._log = log
         self._clock = clock
@@ -115,6 +115,14 @@ class MountedVolume:
                 timer=timer,
                 log=log,
             )
+
+    @property
+    def read_only(self) -> str | None:
+        """Why nothing can be written (any more), in words; None if something can."""
+        if self._why_read_only is not None or self._scheduler is None:
+            return self._why_read_only
+        failure = self._scheduler.failure
+        return None if failure is None else str(failure)
 
     # -- life ----------------------------------------------------------------
 
@@ -155,14 +163,14 @@ class MountedVolume:
                 what="a rewritable disc has nothing to close; it is complete when it is unmounted"
             )
         with self._lock:  # whoever comes later is refused; it would cost a new session
-            self.read_only = "the disc is being closed"
+            self._why_read_only = "the disc is being closed"
         try:
             scheduler.commit_now()
             scheduler.close_disc(final=final, progress=progress)
         except BaseException:
-            self.read_only = None
+            self._why_read_only = None
             raise
-        self.read_only = "the disc has been closed"
+        self._why_read_only = "the disc has been closed"
 
     def sync(self, progress: Callable[[int], None] | None = None) -> None:
         """Make everything durable."""
@@ -181,8 +189,10 @@ class MountedVolume:
             count = self._writing.replay(self._fetch)
         except Exception as error:
             # Better read-only than half of it: the spool stays as it is.
-            self.read_only = f"what an earlier mount left unsaved could not be replayed ({error})"
-            self.notes.append(f"{self.read_only}; it is kept in {self._writing.spool.folder}")
+            self._why_read_only = (
+                f"what an earlier mount left unsaved could not be replayed ({error})"
+            )
+            self.notes.append(f"{self._why_read_only}; it is kept in {self._writing.spool.folder}")
             self._writing.spool.close(discard=False)
             self._writing = self._scheduler = None
             self._tree = Tree(self.volume.root_key)
@@ -233,8 +243,8 @@ class MountedVolume:
         return self._locked(checked)
 
     def _require_writing(self) -> Scheduler:
-        if self.read_only is not None or self._scheduler is None:
-            raise ReadOnlyError(why=self.read_only or "nothing can be written")
+        if self._why_read_only is not None or self._scheduler is None:
+            raise ReadOnlyError(why=self._why_read_only or "nothing can be written")
         self._scheduler.check()
         return self._scheduler
 

@@ -97,6 +97,11 @@ class Scheduler:
         self.check()
         self._commit_all()
 
+    @property
+    def failure(self) -> Exception | None:
+        """The error that ended writing, if one did."""
+        return self._failure
+
     def check(self) -> None:
         """Raises the error that ended writing, if one did."""
         if self._failure is not None:
