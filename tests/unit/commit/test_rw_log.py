@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from udffs.commit.rewritable.log import IntentLog, slots_for
 from udffs.commit.vat import Counts
-from udffs.errors import InternalError, StructureError
+from udffs.errors import DamagedError, InternalError
 from udffs.ondisc import intentlog
 from udffs.ondisc.intentlog import PACKET, PAYLOAD, Kind, Record, Slot
 from udffs.volume import open_volume
@@ -124,7 +124,7 @@ def test_nothing_is_appended_before_what_a_record_protects_is_written() -> None:
     shelf = Shelf()
     log = log_of(shelf)
     log.append(Kind.PROTECT, images(1))
-    with pytest.raises(InternalError):
+    with pytest.raises(DamagedError):
         log.append(Kind.COMMIT, images(1))
     log.guarded()
     log.append(Kind.COMMIT, images(1))

@@ -478,7 +478,7 @@ def _apply(session: Session, step: tuple[str, Any, Any]) -> None:
 
 
 def _hypothetical(steps: list[tuple[str, Any, Any]], folder: Path, every: int) -> None:
-    this = Session(Way("hypothesis", log_packets=12), folder, every=every)
+    this = Session(Way("hypothesis", log_packets=16), folder, every=every)
     this.actor.fs.mkdir("/d", 0o755, 0, 0)
     this.actor.model.now = this.clock.now
     this.actor.model.make("/d", 0o40755, 0, 0)
