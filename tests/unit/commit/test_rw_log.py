@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from udffs.commit.rewritable.log import IntentLog, slots_for
 from udffs.commit.vat import Counts
-from udffs.errors import DamagedError, InternalError
+from udffs.errors import DamagedError, InternalError, StructureError
 from udffs.ondisc import intentlog
 from udffs.ondisc.intentlog import PACKET, PAYLOAD, Kind, Record, Slot
 from udffs.volume import open_volume
