@@ -270,6 +270,11 @@ class SpareTableFullError(DiscError):
     errno = errno.EROFS
 
 
+class NotSalvagedError(DiscError):
+    """Another system has written to the disc, and the files that are in its log only
+    could not be saved in {where} ({why}). They are still in the log."""
+
+
 class NeighbourLostError(DiscError):
     """Block {block} of the disc cannot be read, and its packet must be written
     anew for the sake of its neighbours: it would be lost for good. Nothing was

@@ -35,6 +35,7 @@ from udffs.errors import (
     NoSuchEntryError,
     NotDirectoryError,
     NotPermittedError,
+    NotSalvagedError,
     SpareTableFullError,
 )
 from udffs.mounted import DEFAULTS, Handle, Log, MountedVolume, MountOptions
@@ -480,6 +481,7 @@ def open_file_system(
             DefectivePacketError,
             SpareTableFullError,
             NeighbourLostError,
+            NotSalvagedError,
             DamagedError,
         ) as error:
             why = str(error)  # what is there, and what is in its log, can be read

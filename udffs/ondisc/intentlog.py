@@ -27,6 +27,7 @@ from udffs.ondisc.ecma167 import LogicalVolumeIntegrityDescriptor
 from udffs.ondisc.osta import LogicalVolumeIntegrityImplementationUse as IntegrityUse
 
 __all__ = [
+    "KEEPS_OTHERS_OFF",
     "MAX_EXTENTS",
     "MAX_SLOTS",
     "PACKET",
@@ -51,6 +52,9 @@ __all__ = [
 
 PACKET = 32
 """Blocks of a packet, which is a slot."""
+
+KEEPS_OTHERS_OFF = 0x0260
+"""Minimum write revision of an open volume: no system that we know writes it."""
 
 MAX_EXTENTS = 16
 MAX_SLOTS = 256

@@ -19,6 +19,7 @@ from udffs.errors import (
 from udffs.ondisc import hot, osta, tags
 from udffs.ondisc.basic import LongAd
 from udffs.ondisc.ecma167 import ACCESS_READ_ONLY, FileSetDescriptor, TagIdentifier
+from udffs.ondisc.intentlog import KEEPS_OTHERS_OFF, integrity_extension
 from udffs.volume import intentlog
 from udffs.volume.anchors import Descriptors, find_descriptors, recognition_note, reserve_use
 from udffs.volume.bitmap import space_extent
@@ -314,9 +315,22 @@ def is_marked(volume: Volume) -> bool:
     )
 
 
+def _was_marked(volume: Volume) -> bool:
+    """True if that is still there although another system wrote: those that do not
+    heed it keep it, and what we have behind it."""
+    integrity = volume.integrity
+    return (
+        volume.vat is None
+        and integrity is not None
+        and integrity.minimum_write_revision == KEEPS_OTHERS_OFF
+        and integrity_extension(integrity.block) is not None
+    )
+
+
 def _write_revision(volume: Volume) -> int:
     revisions = [volume.revision]
-    if volume.integrity is not None and not is_marked(volume):
+    marked = is_marked(volume) or _was_marked(volume)
+    if volume.integrity is not None and not marked:
         revisions.append(volume.integrity.minimum_write_revision)
     if volume.vat is not None:
         revisions.append(volume.vat.minimum_write_revision)

@@ -65,6 +65,7 @@ class RewritableCommitter:
         self._turn = turn_of(getattr(view.store, "blocks_per_second", None))
         self._note = log
         self._opened: bool | None = None
+        self._marked = False
         self.progress: Callable[[int], None] = lambda _blocks: None
 
     # -- the life of a mount -----------------------------------------------------
@@ -84,20 +85,21 @@ class RewritableCommitter:
         self._log.hints = self._space.hints
         if self._log.needed or self._view.pending:
             self.checkpoint()
-        if self._is_open():
+        if self._is_open() or self._marked:
             self._rewriter.write_integrity(Kind.CLOSE, counts, now)
-            self._opened = False
+            self._opened = self._marked = False
 
     def _is_open(self) -> bool:
-        """Whether the integrity descriptor says, in our words, that somebody writes."""
+        """Whether the integrity descriptor says, in our words, that somebody writes.
+        (One that another system closed may still keep others off.)"""
         if self._opened is None:
             block = self._log.integrity_block
             data = self._view.read(block, 1)
             found = tags.unseal(LogicalVolumeIntegrityDescriptor, data, location=block)
             layout = osta.LogicalVolumeIntegrityImplementationUse
             use = layout.parse(bytes(found.implementation_use).ljust(layout.sizeof(), b"\0"))
-            ours = use.minimum_udf_write_revision == KEEPS_OTHERS_OFF
-            self._opened = found.integrity_type == INTEGRITY_OPEN and ours
+            self._marked = use.minimum_udf_write_revision == KEEPS_OTHERS_OFF
+            self._opened = found.integrity_type == INTEGRITY_OPEN and self._marked
         return self._opened
 
     # -- commits -------------------------------------------------------------------

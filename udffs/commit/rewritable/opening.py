@@ -24,7 +24,7 @@ from udffs.commit.spool import folder_name
 from udffs.commit.vat import Counts
 from udffs.commit.write_once import describe
 from udffs.commit.writing import Log, Writing
-from udffs.errors import DiscError, UnsupportedError
+from udffs.errors import DiscError, NotSalvagedError, UnsupportedError
 from udffs.ondisc.intentlog import PACKET, Extent, identity_of
 from udffs.volume import Volume, make_key
 from udffs.volume.bitmap import SpaceTable, read_space
@@ -134,7 +134,7 @@ class RewritableWriting(Writing):
         extents = [(first, packets * PACKET) for first, packets in taken]
         self._space = SpaceMap(
             table,
-            changes=[*state.changes, ([*extents, *missed], [])],
+            changes=[*state.changes, ([*extents, *missed, *_never_free(table, state)], [])],
             hints=(state.icb_hint, state.data_hint),
         )
         sparing = None
@@ -219,10 +219,20 @@ class RewritableWriting(Writing):
         self._committer.finish(counts, now=now)
 
 
+def _never_free(table: SpaceTable, state: LogState) -> list[Extent]:
+    """What must not be given away although another system says that it is free."""
+    places = [*((slot, PACKET) for slot in state.slots), (table.location, table.blocks)]
+    homes = (home for first, count in places for home in range(first, first + count))
+    return [(home, 1) for home in homes if table.is_free(home)]
+
+
 def _salvage(volume: Volume, state: LogState, spool: Path) -> list[str]:
     """Save what must not be replayed; what to say of it."""
     folder = spool / f"{folder_name(volume.identity)}.salvaged-{state.commit}"
-    saved = salvage(volume, state.records, folder)
+    try:
+        saved = salvage(volume, state.records, folder)
+    except OSError as error:
+        raise NotSalvagedError(where=folder, why=error.strerror or error) from error
     state.state, state.records = CLEAN, []
     notes = [f"{len(saved)} files that were only in the log are saved in {folder}"] if saved else []
     notes += [f"of {one.path}, {one.lost} bytes were lost" for one in saved if one.lost]

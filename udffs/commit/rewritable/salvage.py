@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import copy
 import re
+import shutil
 import stat
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +49,9 @@ def salvage(volume: Volume, records: Sequence[Record], folder: Path) -> list[Sal
     unsure = _overwritten(view, records)
     names = _names(past, records)
     making = folder.with_name(f"{folder.name}.new")
-    making.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if making.exists():  # an attempt that was interrupted
+        shutil.rmtree(making)
+    making.mkdir(parents=True, mode=0o700)
     saved: list[Salvaged] = []
     for inode in _files(past, records):
         name = UNSAFE.sub("_", names.get(inode.key, "")) or f"inode {inode.key & 0xFFFFFFFF}"
@@ -76,24 +80,47 @@ def _overwritten(view: RewritableView, records: Sequence[Record]) -> set[int]:
     found: set[int] = set()
     for record in records:
         for block, count, checksum in record.direct:
-            try:
-                good = crc32(view.read(block, count)) == checksum
-            except MediaError:
-                good = False
+            good = _checksum(view, block, count) == checksum
             blocks = range(block, block + count)
             found.difference_update(blocks) if good else found.update(blocks)
     return found
 
 
+def _checksum(view: RewritableView, block: int, count: int) -> int | None:
+    """CRC-32 of blocks, None if one cannot be read."""
+    checksum, end = 0, block + count
+    try:
+        for at in range(block, end, STEP // BLOCK):
+            checksum = crc32(view.read(at, min(STEP // BLOCK, end - at)), checksum)
+    except (DiscError, MediaError):
+        return None
+    return checksum
+
+
 def _keys(volume: Volume, records: Sequence[Record]) -> Iterator[int]:
     """Of every ICB that may be among the images, newest first."""
-    seen: set[int] = set()
+    seen = _deleted(records)
     for record in reversed(records):
         for home in record.images:
             number = home - volume.partition_start
-            if number >= 0 and number not in seen:
-                seen.add(number)
+            if number >= 0 and home not in seen:
+                seen.add(home)
                 yield make_key(volume.physical_reference, number)
+
+
+def _deleted(records: Sequence[Record]) -> set[int]:
+    """Images whose blocks are free in the end."""
+    homes = sorted({home for record in records for home in record.images})
+    free: set[int] = set()
+    for record in records:
+        for extents, note in (
+            (record.allocated, free.difference_update),
+            (record.freed, free.update),
+        ):
+            for block, count in extents:
+                first, behind = bisect_left(homes, block), bisect_left(homes, block + count)
+                note(homes[first:behind])
+    return free
 
 
 def _inodes(volume: Volume, records: Sequence[Record]) -> Iterator[Inode]:
