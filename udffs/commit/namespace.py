@@ -32,7 +32,7 @@ MAXIMUM_LINKS = 0xFFFF
 MAXIMUM_COUNT = 0xFFFFFFFF  # of files; those of other systems may be wrong
 SMALL_FILE = 1 << 20  # bytes; what is written beyond them is streamed
 NAME_COST = 2  # blocks of a directory that one name may touch
-ADS_IN_ICB = 100
+RUNS_IN_BLOCK = 50  # of descriptors; holes between them need one each as well
 HOLE_PER_BLOCK = 100 << 30  # bytes of a hole that one block of descriptors maps
 MAXIMUM_SIZE = 1 << 40  # bytes; keeps the descriptors of a hole within bounds
 
@@ -254,7 +254,7 @@ class Namespace(Tree):
         """Blocks that changing this inode adds to what must be written."""
         if node.state.epoch == self.epoch and node.key in self.dirty:
             return 0
-        return 2 + len(node.state.runs) // ADS_IN_ICB
+        return 2 + len(node.state.runs) // RUNS_IN_BLOCK
 
     def cost_of_name(self, node: Node) -> int:
         """Blocks that a changed name in this directory adds at most."""
@@ -305,7 +305,15 @@ class Namespace(Tree):
             blocks -= overlay.covered_blocks(offset, end, frozen)
         if state.embedded:
             blocks += 1
-        return blocks + self.cost_of(node)
+        return blocks + self._cost_of_piece(state, offset) + self.cost_of(node)
+
+    def _cost_of_piece(self, state: State, offset: int) -> int:
+        """Blocks of descriptors for a piece of its own that a write may be: one
+        for each so many."""
+        pieces = [] if state.overlay is None else state.overlay.pieces
+        if not pieces or offset == pieces[-1].end:
+            return 0
+        return len(pieces) % RUNS_IN_BLOCK == RUNS_IN_BLOCK - 1
 
     def _apply_write(
         self, write: records.Write, node: Node | None = None, segment: Segment | None = None

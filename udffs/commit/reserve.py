@@ -21,6 +21,7 @@ LOST_PACKETS = 2
 TRACK_REPAIR = 150 + 7  # the pre-gap of the track after a repaired one
 VAT_ENTRIES_PER_BLOCK = 512
 KEPT = 64
+RUNS_IN_BLOCK = 100  # of descriptors of extents, without holes
 
 
 class Room:
@@ -129,12 +130,13 @@ class Reserve(Room):
 
 
 class RewritableReserve(Room):
-    """The room on a rewritable disc, of which ``free()`` blocks are free
-    now or after the next checkpoint."""
+    """The room on a rewritable disc, of which ``free()`` blocks are free now or
+    after the next checkpoint, ``fresh()`` of them in packets with nothing in them."""
 
-    def __init__(self, free: Callable[[], int]) -> None:
+    def __init__(self, free: Callable[[], int], fresh: Callable[[], int] = lambda: 0) -> None:
         super().__init__()
         self._count = free
+        self._fresh = fresh
 
     @property
     def free(self) -> int:
@@ -142,9 +144,10 @@ class RewritableReserve(Room):
 
     @property
     def closing(self) -> int:
-        """Directories may need a little to lose a name; the log has its own room."""
-        return KEPT
+        """Directories may need a little to lose a name, and files descriptors of
+        their extents where free space is in small pieces; the log has its own room."""
+        return KEPT + max(0, self._count() - self._fresh()) // RUNS_IN_BLOCK
 
     @property
     def spare(self) -> int:
-        return KEPT
+        return self.closing

@@ -163,7 +163,9 @@ class RewritableWriting(Writing):
         super().__init__(
             volume,
             spool,
-            reserve=RewritableReserve(lambda: self._space.free_blocks),
+            reserve=RewritableReserve(
+                lambda: self._space.free_blocks, lambda: self._space.fresh_packets * PACKET
+            ),
             numbers=self._space,
             counts=counts,
             version=version,
