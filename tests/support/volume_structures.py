@@ -86,6 +86,7 @@ class Ground:
     packet: int = 32
     spared: dict[int, int] = field(default_factory=dict)
     spare_packets: list[int] = field(default_factory=list)  # absolute
+    defective: list[int] = field(default_factory=list)  # those of them that are called so
     root: int = -1
     streams: int = -1  # the system stream directory, if there is one
     bitmap: bytes = b""  # a set bit is a free block
@@ -316,7 +317,10 @@ class _Around:
             if to % packet or to + packet > self.blocks.last_block + 1:
                 self.say(f"the spare packet at {to} is no packet of the disc")
             ground.spare_packets.append(to)
-            self.areas.append((to, packet, f"spare packet at {to}"))
+            if original == osta.SPARING_DEFECTIVE:
+                ground.defective.append(to)
+            else:
+                self.areas.append((to, packet, f"spare packet at {to}"))
 
     # -- integrity, file set, bitmap ---------------------------------------------------
 
@@ -382,6 +386,13 @@ class _Around:
         """Nothing of the volume lies in the partition, or over something else."""
         ground = self.ground
         self.areas.append((ground.start, ground.length, "partition"))
+        # The integrity descriptor's is called so when it is about to leave it.
+        left = [at for at, _, what in self.areas if what == "integrity sequence"]
+        self.areas += [
+            (at, ground.packet, f"defective packet at {at}")
+            for at in ground.defective
+            if at not in left
+        ]
         before = (0, 0, "")
         for area in sorted(self.areas):
             if area[0] < before[0] + before[1]:

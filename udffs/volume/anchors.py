@@ -188,7 +188,8 @@ def _read_sequences(source: Source, block: int, anchor: Any, notes: list[str]) -
     found = Descriptors(block, (main.location, main.length), (reserve.location, reserve.length))
     for identifier, descriptor in _descriptors(source, *found.main):
         found.add(identifier, descriptor)
-    if not found.complete:
+    # Without the primary one, whose identity the log bears, the rest is not enough.
+    if not (found.complete and TagIdentifier.PRIMARY_VOLUME in found.single):
         notes.append(
             f"the main volume descriptors at {main.location} are damaged; "
             f"using the reserve ones at {reserve.location}"

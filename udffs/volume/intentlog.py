@@ -16,10 +16,10 @@ from udffs.errors import StructureError
 from udffs.ondisc import intentlog, osta, tags
 from udffs.ondisc.ecma167 import LogicalVolumeIntegrityDescriptor
 from udffs.ondisc.intentlog import Kind, Record, Slot
-from udffs.volume.anchors import Descriptors
-from udffs.volume.model import Integrity
+from udffs.volume.anchors import RECOGNITION_OFFSET, Descriptors
+from udffs.volume.model import BLOCK, Integrity, Sparing
 from udffs.volume.source import Source
-from udffs.volume.tables import integrity_places, read_integrity
+from udffs.volume.tables import integrity_places, parse_integrity, read_integrity
 from udffs.volume.view import RewritableView
 from udffs.volume.volume import Volume
 
@@ -29,6 +29,8 @@ CLEAN = "clean"
 PENDING = "pending"
 STALE = "stale"
 
+ANCHOR = 256
+MAX_AREA = 1 << 20  # bytes of sparing tables and volume descriptors that are minded
 _COMMIT_BITS = (1 << 63) - 1
 
 
@@ -68,6 +70,8 @@ class LogState:
     """Extents allocated and freed that the bitmap does not know, oldest first."""
     integrity_block: int = 0
     """Home block of the integrity descriptor."""
+    left: int = 0
+    """Where the volume descriptors lead instead, if it was being moved; else 0."""
     integrity_checksum: int = 0
     """CRC-32 of its block as the newest record has it, or as it is on the disc."""
     icb_hint: int = 0
@@ -89,8 +93,8 @@ class _Found:
 @dataclass(slots=True)
 class _Bounds:
     """What a record may speak of. Whatever a disc says, nothing else is ever
-    written to: the packets that the partition has a part in, but for the log's, and
-    those of its integrity descriptors."""
+    written to: the packets that the partition has a part in, but for the log's, those
+    of its integrity descriptors, and one that was a spare packet for these."""
 
     start: int
     end: int
@@ -101,11 +105,19 @@ class _Bounds:
     slots: frozenset[int]
     integrity: frozenset[int]
     """Packets, by their first blocks."""
+    defective: frozenset[int]
+    """Packets that the sparing tables call so. The integrity descriptor's is among
+    them when it moves: to a packet that is not ``known`` for anything."""
+    known: frozenset[int]
+    capacity: int
 
     @classmethod
-    def of(cls, view: RewritableView, state: LogState, found: Descriptors) -> _Bounds:
+    def of(
+        cls, view: RewritableView, volume: Volume, state: LogState, found: Descriptors
+    ) -> _Bounds:
         places = integrity_places(Source(view), found)
         end = view.start + view.length
+        entries = () if volume.sparing is None else volume.sparing.entries
         return cls(
             view.start,
             end,
@@ -113,20 +125,48 @@ class _Bounds:
             _packet_of(end + intentlog.PACKET - 1),
             frozenset(state.slots),
             frozenset(map(_packet_of, places)),
+            frozenset(at for original, at in entries if original == osta.SPARING_DEFECTIVE),
+            _known(view, volume.sparing, found),
+            view.capacity,
         )
 
     def allow(self, record: Record) -> bool:
         """Whether all that a record says can be true."""
         home = _packet_of(record.integrity_block)
-        if home not in self.integrity:
+        if home not in self.integrity and not self._may_move_to(home):
             return False
-        for block in record.images:
-            packet = _packet_of(block)
-            inside = self.first <= packet < self.behind and packet not in self.slots
-            if not inside and packet != home:
-                return False
+        # The record of a move tells of the place that was left, too.
+        others = record.images.keys() - self.images(record).keys()
+        if not self.defective.issuperset(map(_packet_of, others)):
+            return False
         direct = [(block, count) for block, count, _checksum in record.direct]
         return all(map(self._inside, (record.allocated, record.freed, direct)))
+
+    def _may_move_to(self, packet: int) -> bool:
+        outside = packet >= self.behind or packet + intentlog.PACKET <= self.first
+        whole = packet + intentlog.PACKET <= self.capacity
+        leaves = bool(self.integrity & self.defective)
+        return leaves and outside and whole and packet not in self.known
+
+    def images(self, record: Record) -> dict[int, bytes]:
+        """Those of its images that may go home."""
+        home = _packet_of(record.integrity_block)
+        return {
+            block: data
+            for block, data in record.images.items()
+            if _packet_of(block) == home or self._is_ours(_packet_of(block))
+        }
+
+    def _is_ours(self, packet: int) -> bool:
+        return self.first <= packet < self.behind and packet not in self.slots
+
+    def left(self, record: Record) -> int | None:
+        """Where the volume descriptors still lead if a record moves the integrity
+        descriptor: the block that it left. None if they lead where the record says,
+        0 if they lead to neither."""
+        if _packet_of(record.integrity_block) in self.integrity:
+            return None
+        return next((at for at in record.images if _packet_of(at) in self.integrity), 0)
 
     def _inside(self, extents: Sequence[intentlog.Extent]) -> bool:
         """Blocks of the partition, none of them twice."""
@@ -137,6 +177,19 @@ class _Bounds:
 
 def _packet_of(block: int) -> int:
     return block - block % intentlog.PACKET
+
+
+def _known(view: RewritableView, sparing: Sparing | None, found: Descriptors) -> frozenset[int]:
+    """Packets outside the partition that something else lies in."""
+    last = view.last_block
+    fixed = {RECOGNITION_OFFSET, ANCHOR, last - ANCHOR, last}
+    extents = [found.main, found.reserve]
+    if sparing is not None:
+        extents += [(at, sparing.size) for at in sparing.locations]
+        fixed.update(at for _, at in sparing.entries)
+    for start, length in extents:
+        fixed.update(range(start, start + max(1, -(-min(length, MAX_AREA) // BLOCK))))
+    return frozenset(map(_packet_of, fixed))
 
 
 def load(view: RewritableView, volume: Volume, found: Descriptors) -> LogState | None:
@@ -165,10 +218,10 @@ def load(view: RewritableView, volume: Volume, found: Descriptors) -> LogState |
     if extension is not None:
         _use_extension(state, extension)
     if integrity is None or extension is None or not _nothing_newer(view, state, integrity):
-        _read_records(view, state, integrity, _Bounds.of(view, state, found))
+        _read_records(view, state, integrity, _Bounds.of(view, volume, state, found))
     if state.state == STALE:
         volume.notes.append(state.why)
-    volume.integrity = _corrected(read_integrity(Source(view), found), state, volume)
+    volume.integrity = _corrected(_newest_integrity(view, state, found), state)
     return state
 
 
@@ -260,7 +313,7 @@ def _read_records(
         return
     newest = records[-1]
     needed = [one for one in records if one.sequence >= newest.tail]
-    foreign = not _matches(view, [one.record for one in needed], integrity)
+    foreign = not _matches(view, [one.record for one in needed], integrity, bounds)
     state.commit = newest.record.commit & _COMMIT_BITS
     state.icb_hint, state.data_hint = newest.record.icb_hint, newest.record.data_hint
     gap = _gap(needed)
@@ -277,14 +330,19 @@ def _read_records(
         )
         state.records = [one.record for one in needed]
         return
-    _overlay(view, state, needed)
+    _overlay(view, state, needed, bounds)
 
 
-def _matches(view: RewritableView, records: list[Record], integrity: Integrity | None) -> bool:
+def _matches(
+    view: RewritableView, records: list[Record], integrity: Integrity | None, bounds: _Bounds
+) -> bool:
     """Whether nobody else wrote since: the integrity descriptor is one that the
     records know of, or it was torn while one of them was brought home."""
     newest = records[-1]
-    home = newest.integrity_block
+    left = bounds.left(newest)
+    if left == 0:
+        return False
+    home = newest.integrity_block if left is None else left
     data = _read(view, home, 1)
     if data is not None and _is_integrity(data, home):
         if integrity is None or integrity.location != home:
@@ -316,30 +374,43 @@ def _gap(needed: list[_Found]) -> bool:
     return False
 
 
-def _overlay(view: RewritableView, state: LogState, needed: list[_Found]) -> None:
+def _overlay(view: RewritableView, state: LogState, needed: list[_Found], bounds: _Bounds) -> None:
     newest = needed[-1]
     state.state = PENDING
     state.tail = newest.tail
     for one in needed:
         if one.record.kind == Kind.COMMIT:
-            view.pending.update(one.record.images)
+            view.pending.update(bounds.images(one.record))
             state.changes.append((list(one.record.allocated), list(one.record.freed)))
             state.last = one.sequence
             state.needed.update(dict.fromkeys(one.slots, one.sequence))
         elif one is newest and one.record.images:
             # The packets of earlier ones were on the disc before this one came.
             state.guarding = one.slots
-            state.guarded = one.record.images.keys() - view.pending.keys()
-            view.pending.update(one.record.images)
+            images = bounds.images(one.record)
+            state.guarded = images.keys() - view.pending.keys()
+            view.pending.update(images)
     if not state.needed and not state.guarding:
         state.state = CLEAN
     record = newest.record
     state.counts = (record.files, record.directories, record.next_unique_id)
     state.integrity_block = record.integrity_block
     state.integrity_checksum = record.integrity_after
+    state.left = bounds.left(record) or 0
 
 
-def _corrected(integrity: Integrity | None, state: LogState, volume: Volume) -> Integrity | None:
+def _newest_integrity(
+    view: RewritableView, state: LogState, found: Descriptors
+) -> Integrity | None:
+    """The descriptor as the log has it, or as the disc has it."""
+    block = state.integrity_block
+    image = view.pending.get(block)
+    if image is not None and _is_integrity(image, block):
+        return parse_integrity(block, image)
+    return read_integrity(Source(view), found)
+
+
+def _corrected(integrity: Integrity | None, state: LogState) -> Integrity | None:
     """The descriptor with the counts of the log."""
     if integrity is None or state.counts is None:
         return integrity

@@ -140,15 +140,17 @@ class IntentLog:
         direct: Sequence[tuple[int, int, int]] = (),
         counts: Counts | None = None,
         integrity_after: int | None = None,
+        beside: bool = False,
     ) -> int:
         """Write a record and flush: when this returns it is on the disc.
 
+        ``beside``: while packets are still under the protection of the newest one.
         A COMMIT takes the next commit number. Returns how many slots it took.
         Raises what the store raises; then nothing can be appended any more.
         """
         if self._failed:
             raise InternalError(what="a record after something that failed")
-        if self._guarding:
+        if self._guarding and not beside:
             raise DamagedError(what="its log does not hold all that it should")
         counts = counts or self.counts
         before = self.integrity_checksum

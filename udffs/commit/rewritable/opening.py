@@ -14,6 +14,7 @@ from udffs.commit.prepare import directory_job
 from udffs.commit.reserve import RewritableReserve
 from udffs.commit.rewritable import adopt, structures
 from udffs.commit.rewritable.committer import RewritableCommitter, most_images
+from udffs.commit.rewritable.integrity import NewPlaces
 from udffs.commit.rewritable.log import IntentLog
 from udffs.commit.rewritable.rewriting import PacketWriter, Rewriter
 from udffs.commit.rewritable.salvage import salvage
@@ -144,6 +145,9 @@ class RewritableWriting(Writing):
         self.sparing = sparing
         packets = PacketWriter(store, view, sparing, log)
         intents = IntentLog(packets, state, counts)
+        places = None
+        if sparing is not None:
+            places = NewPlaces(store, volume, sparing, state.left or state.integrity_block, log)
         rewriter = Rewriter(
             view,
             self._space,
@@ -151,6 +155,7 @@ class RewritableWriting(Writing):
             packets,
             revision=volume.revision,
             physical_reference=volume.physical_reference,
+            places=places,
         )
         self._description = describe(volume)
         version = self._description.version
@@ -158,6 +163,8 @@ class RewritableWriting(Writing):
         if state.state == PENDING:
             self._committer.checkpoint()
             state.state = CLEAN
+        if places is not None:
+            places.agree()
         if taken:
             counts = self._make_log_file(volume, extents, counts)
         super().__init__(

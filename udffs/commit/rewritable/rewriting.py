@@ -13,10 +13,12 @@ from zlib import crc32
 
 from media.errors import DefectivePacketError, UnreadableBlockError
 from media.store import RewritableStore
+from udffs.commit.rewritable.integrity import NewPlaces, moved_integrity
 from udffs.commit.rewritable.log import KEPT_SLOTS, IntentLog, slots_for
 from udffs.commit.rewritable.space import SpaceMap
+from udffs.commit.rewritable.structures import packet_of
 from udffs.commit.vat import Counts
-from udffs.errors import NeighbourLostError
+from udffs.errors import DamagedError, NeighbourLostError
 from udffs.ondisc import intentlog, osta, tags
 from udffs.ondisc.ecma167 import (
     INTEGRITY_CLOSED,
@@ -33,8 +35,10 @@ __all__ = ["KEEPS_OTHERS_OFF", "PacketWriter", "Rewriter", "Sparing"]
 KEEPS_OTHERS_OFF = 0x0260
 """Minimum write revision of an open volume: no system that we know writes it."""
 
+MOVE_SLOTS = 1  # of a record that moves the integrity descriptor
 ROUND = 128  # packets rewritten in one round: 8 MiB in memory
 SPARES_AT_ONCE = 64  # packets spared during one flush
+TRIES = 3  # of a packet that cannot be spared
 
 Images = Mapping[int, bytes]
 """Blocks by their homes."""
@@ -72,25 +76,37 @@ class PacketWriter:
         try:
             self._store.write(self._view.actual(home), data)
         except DefectivePacketError as error:  # an earlier one; this one is gathered
-            self._spare(error)
+            if self._can_spare(error.block):
+                self._spare(error)
+            else:
+                self.flush()
 
     def flush(self) -> None:
-        """When this returns, all that was gathered is on the disc."""
+        """When this returns, all that was gathered is on the disc. A packet that
+        must stay where it is gets a few more tries."""
+        tries = TRIES
         for _ in range(SPARES_AT_ONCE):
             try:
                 self._store.flush()
             except DefectivePacketError as error:
-                self._spare(error)
+                if self._can_spare(error.block):
+                    self._spare(error)
+                    continue
+                tries -= 1
+                if not tries:
+                    raise
             else:
                 return
         self._store.flush()
 
-    def _spare(self, error: DefectivePacketError) -> None:
-        home = self._home(error.block)
-        view = self._view
+    def _can_spare(self, actual: int) -> bool:
+        home, view = self._home(actual), self._view
         inside = view.start <= home and home + PACKET <= view.start + view.length
-        if self._sparing is None or not inside:
-            raise error
+        return self._sparing is not None and inside
+
+    def _spare(self, error: DefectivePacketError) -> None:
+        assert self._sparing is not None
+        home = self._home(error.block)
         moved = self._sparing.spare(home)
         self._store.relocate(error.block, moved)
         self._log(f"the packet at block {home} is worn; the one at {moved} takes its place")
@@ -121,14 +137,17 @@ class Rewriter:
         *,
         revision: int,
         physical_reference: int = 0,
+        places: NewPlaces | None = None,
     ) -> None:
-        """``revision`` is the volume's, as in 0x0201."""
+        """``revision`` is the volume's, as in 0x0201; ``places`` is None where the
+        integrity descriptor cannot be moved."""
         self._view = view
         self._space = space
         self._log = log
         self.packets = packets
         self._revision = revision
         self._reference = physical_reference
+        self._places = places
 
     # -- packets ---------------------------------------------------------------
 
@@ -218,9 +237,16 @@ class Rewriter:
         """Rewrite again the packets in whose rewriting a cut came. All that is
         live in them is in the log, and more room is there afterwards."""
         homes = set(self._log.guarded_homes)
-        packets = {home - home % PACKET for home in homes}
+        packets = {packet_of(home) for home in homes}
         pending = self._view.pending
-        images = {h: data for h, data in pending.items() if h - h % PACKET in packets}
+        integrity = packet_of(self._log.integrity_block)
+        images = {home: data for home, data in pending.items() if packet_of(home) in packets}
+        if integrity in packets:
+            content, missing = self._packet(integrity, images)
+            if missing:
+                raise DamagedError(what="its log does not hold all that it should")
+            self._bring_integrity_home(content)
+        images = {home: data for home, data in images.items() if packet_of(home) != integrity}
         if images:
             self.rewrite(images)
         self._log.guarded()
@@ -235,7 +261,7 @@ class Rewriter:
         ``now`` is in nanoseconds."""
         block = self._log.integrity_block
         old = self._view.read(block, 1)
-        home = block - block % PACKET
+        home = packet_of(block)
         content, protect = self._packet(home, {block: old})
         protect[block] = old
         blank = sum(not any(data) for data in protect.values())
@@ -246,10 +272,53 @@ class Rewriter:
         content = content[:inside] + new + content[inside + BLOCK :]
         protect[block] = new
         self._log.append(kind, protect, counts=counts, integrity_after=crc32(new))
-        self.packets.write(home, content)
-        self.packets.flush()
+        self._bring_integrity_home(content)
         self._log.guarded()
         self._view.pending.pop(block, None)
+
+    def _bring_integrity_home(self, content: bytes) -> None:
+        """Write the packet of the integrity descriptor, which is in the log: at its
+        place or, where that is bad, at another."""
+        while True:
+            home = packet_of(self._log.integrity_block)
+            try:
+                self.packets.write(home, content)
+                self.packets.flush()
+                break
+            except DefectivePacketError as error:
+                if error.block != home or self._places is None or not self._log.free:
+                    raise
+                content = self._move_integrity(self._places, self._places.take(error), content)
+        if self._places is not None:
+            self._places.settle(self._log.integrity_block)
+
+    def _move_integrity(self, places: NewPlaces, packet: int, content: bytes) -> bytes:
+        """Let the log say that the integrity descriptor is at the beginning of that
+        packet. Returns what is to be there; ``content`` is that of its old one.
+
+        Until the volume descriptors lead there, readers meet the one that it left,
+        damaged or not: the record knows of it, too.
+        """
+        log = self._log
+        at = log.integrity_block % PACKET * BLOCK
+        old = content[at : at + BLOCK]
+        found = tags.unseal(LogicalVolumeIntegrityDescriptor, old, location=None)
+        kind = Kind.CLOSE if found.integrity_type == INTEGRITY_CLOSED else Kind.OPEN
+        next_slot, sequence = log.after(MOVE_SLOTS)
+        extension = IntegrityExtension(next_slot, sequence, log.commit, *log.hints)
+        blocks = moved_integrity(old, packet, extension)
+        log.integrity_block = packet
+        log.integrity_checksum = self._checksum(places.left)
+        images = {**blocks, places.left: old}
+        log.append(kind, images, integrity_after=crc32(blocks[packet]), beside=True)
+        return b"".join(blocks.values())
+
+    def _checksum(self, block: int) -> int:
+        """CRC-32 of an integrity descriptor as the disc has it, if it can be read."""
+        try:
+            return crc32(self._view.store.read(self._view.actual(block), 1))
+        except UnreadableBlockError:
+            return self._log.integrity_checksum
 
     def _integrity(self, kind: Kind, old: bytes, counts: Counts, now: int, parts: int) -> bytes:
         block = self._log.integrity_block

@@ -109,6 +109,23 @@ class SparingTables:
         self._write()
         return self._view.actual(home)
 
+    def take(self, bad: int) -> int:
+        """A spare packet for what lies outside the partition, in the packet ``bad``.
+
+        On the disc the tables have given it away when this returns; in its stead they
+        have the bad one, as a defective spare packet. Raises SpareTableFullError.
+        """
+        available = self._available()
+        if not available:
+            raise SpareTableFullError(block=bad)
+        packet = available[0].mapped
+        self._entries.remove(available[0])
+        if all(one.mapped != bad for one in self._entries):  # a cut has not come between
+            self._entries.append(_Entry(SPARING_DEFECTIVE, bad))
+        self._sequence += 1
+        self._write()
+        return packet
+
     def _assign(self, home: int) -> None:
         """Give a packet another place: in memory, and for what is gathered."""
         old = self._view.actual(home)
