@@ -111,43 +111,15 @@ class RewritableWriting(Writing):
         """Brings home what a cut has left in the log, and gives a disc of
         another system a log."""
         view = volume.view
-        integrity = volume.integrity
-        assert view is not None and integrity is not None
-        notes: list[str] = []
-        table = _table(volume, view)
-        state = volume.intent_log
-        if state is not None and state.state == STALE:
-            notes += _salvage(volume, state, spool)
-        counts = Counts(integrity.files, integrity.directories, volume.next_unique_id)
-        missed: list[Extent] = []
-        if integrity.is_open and not is_marked(volume):
-            found = survey(volume)
-            notes.append(_surveyed(found))
-            counts, missed = found.counts(), found.within(table)
-            for block, count in missed:
-                table.mark(block, count, free=False)
-        taken: adopt.LogExtents = ()
-        if state is None or not _has_log(volume):
-            taken = adopt.choose_log(table)
-            state = _take_over(store, volume, taken)
+        assert view is not None
+        found = _Found(store, volume, spool)
         self._speed = store.blocks_per_second
         self._commits = 0
-        extents = [(first, packets * PACKET) for first, packets in taken]
-        self._space = SpaceMap(
-            table,
-            changes=[*state.changes, ([*extents, *missed, *_never_free(table, state)], [])],
-            hints=(state.icb_hint, state.data_hint),
-        )
-        sparing = None
-        if volume.sparing is not None:
-            sparing = SparingTables(view, volume.sparing, log=log)
-            sparing.repair()
-        self.sparing = sparing
-        packets = PacketWriter(store, view, sparing, log)
-        intents = IntentLog(packets, state, counts)
-        places = None
-        if sparing is not None:
-            places = NewPlaces(store, volume, sparing, state.left or state.integrity_block, log)
+        self._space = found.space()
+        self.sparing = _sparing(view, volume, log)
+        packets = PacketWriter(store, view, self.sparing, log)
+        intents = IntentLog(packets, found.state, found.counts)
+        places = _new_places(store, volume, self.sparing, found.state, log)
         rewriter = Rewriter(
             view,
             self._space,
@@ -158,15 +130,15 @@ class RewritableWriting(Writing):
             places=places,
         )
         self._description = describe(volume)
-        version = self._description.version
         self._committer = RewritableCommitter(volume, view, self._space, intents, rewriter, log=log)
-        if state.state == PENDING:
+        if found.state.state == PENDING:
             self._committer.checkpoint()
-            state.state = CLEAN
+            found.state.state = CLEAN
         if places is not None:
             places.agree()
-        if taken:
-            counts = self._make_log_file(volume, extents, counts)
+        counts = found.counts
+        if found.taken:
+            counts = self._make_log_file(volume, found.new_slots, counts)
         super().__init__(
             volume,
             spool,
@@ -175,13 +147,13 @@ class RewritableWriting(Writing):
             ),
             numbers=self._space,
             counts=counts,
-            version=version,
+            version=self._description.version,
             position=intents.commit,
             reference=volume.physical_reference,
-            most_rewritten=most_images(len(state.slots)) // REWRITTEN_SHARE,
+            most_rewritten=most_images(len(found.state.slots)) // REWRITTEN_SHARE,
             own_keys=own_keys(volume),
         )
-        self.notes += notes
+        self.notes += found.notes
 
     def _make_log_file(self, volume: Volume, extents: list[Extent], counts: Counts) -> Counts:
         """Let the hidden file have the packets of a new log; the new counts."""
@@ -226,6 +198,72 @@ class RewritableWriting(Writing):
 
     def finish(self, counts: Counts, now: int) -> None:
         self._committer.finish(counts, now=now)
+
+
+class _Found:
+    """What a volume is found with, once what must not be replayed was salvaged,
+    what another system left unclean was looked through, and a log was chosen
+    where there was none (``taken``: its packets)."""
+
+    def __init__(self, store: RewritableStore, volume: Volume, spool: Path) -> None:
+        view, integrity, state = volume.view, volume.integrity, volume.intent_log
+        assert view is not None and integrity is not None
+        self.notes: list[str] = []
+        self.counts = Counts(integrity.files, integrity.directories, volume.next_unique_id)
+        self.taken: adopt.LogExtents = ()
+        self._table = _table(volume, view)
+        self._missed: list[Extent] = []
+        if state is not None and state.state == STALE:
+            self.notes += _salvage(volume, state, spool)
+        if integrity.is_open and not is_marked(volume):
+            self._look_through(volume)
+        if state is None or not _has_log(volume):
+            self.taken = adopt.choose_log(self._table)
+            state = _take_over(store, volume, self.taken)
+        self.state = state
+
+    def _look_through(self, volume: Volume) -> None:
+        found = survey(volume)
+        self.notes.append(_surveyed(found))
+        self.counts, self._missed = found.counts(), found.within(self._table)
+        for block, count in self._missed:
+            self._table.mark(block, count, free=False)
+
+    @property
+    def new_slots(self) -> list[Extent]:
+        """The blocks of a log that was chosen."""
+        return [(first, packets * PACKET) for first, packets in self.taken]
+
+    def space(self) -> SpaceMap:
+        """The space, with what the bitmap does not know."""
+        kept = _never_free(self._table, self.state)
+        return SpaceMap(
+            self._table,
+            changes=[*self.state.changes, ([*self.new_slots, *self._missed, *kept], [])],
+            hints=(self.state.icb_hint, self.state.data_hint),
+        )
+
+
+def _sparing(view: RewritableView, volume: Volume, log: Log) -> SparingTables | None:
+    """The sparing tables, their copies made the same; None where the drive spares."""
+    if volume.sparing is None:
+        return None
+    sparing = SparingTables(view, volume.sparing, log=log)
+    sparing.repair()
+    return sparing
+
+
+def _new_places(
+    store: RewritableStore,
+    volume: Volume,
+    sparing: SparingTables | None,
+    state: LogState,
+    log: Log,
+) -> NewPlaces | None:
+    """Where the integrity descriptor can go if its packet is worn."""
+    if sparing is None:
+        return None
+    return NewPlaces(store, volume, sparing, state.left or state.integrity_block, log)
 
 
 def _never_free(table: SpaceTable, state: LogState) -> list[Extent]:
