@@ -9,6 +9,8 @@ no spool. It must show the state of the last sync or the one that was just
 being written, the allocation checker must find nothing, and it must take more.
 
 A cut is named by its number in the session: ``session(name, only=N)`` repeats it.
+(More than 500 lines, so that the session, its scripts and what is asked of them
+can be read side by side.)
 """
 
 from __future__ import annotations
