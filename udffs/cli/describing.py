@@ -114,6 +114,24 @@ def own_files(volume: Volume) -> int:
     return len(own_keys(volume))
 
 
+def rewritable_room(volume: Volume) -> dict[str, int] | None:
+    """Used and free blocks, those in the log included; None where there is no
+    bitmap that we could read."""
+    from media.errors import MediaError
+    from udffs.commit.rewritable.space import SpaceMap
+    from udffs.errors import DiscError
+
+    log = volume.intent_log
+    try:
+        table = volume.space()
+        free = table.free
+        if log is not None and log.changes:
+            free = SpaceMap(table, changes=log.changes).free_blocks
+    except (DiscError, MediaError):
+        return None
+    return {"used": volume.partition_length - free, "free": free}
+
+
 def describe_mounted(store: BlockStore, medium: Medium, filesystem: FileSystem) -> dict[str, Any]:
     """The same of a disc that is mounted, from the process that serves it."""
     status = filesystem.status()
@@ -129,9 +147,13 @@ def describe_mounted(store: BlockStore, medium: Medium, filesystem: FileSystem) 
         "write_protected": volume.write_protected or None,
         "sparing": describe_sparing(volume),
     }
-    space = {"free": room.available, "reserved": status.get("blocks_reserved", 0)}
-    if store.kind == "rewritable":
-        space = {"used": room.blocks - room.available - space["reserved"], **space}
+    reserved = status.get("blocks_reserved", 0)
+    space: dict[str, int] | None = {"free": room.available, "reserved": reserved}
+    if "blocks_reserved" not in status and volume.vat is None:
+        space = rewritable_room(volume) or space
+    elif store.kind == "rewritable":
+        used = volume.partition_length - room.available - reserved
+        space = {"used": used, "free": room.available, "reserved": reserved}
     return {
         **describe_store(store, medium),
         "volume": told,

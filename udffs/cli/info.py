@@ -16,6 +16,7 @@ from udffs.cli.describing import (
     describe_store,
     medium_of,
     own_files,
+    rewritable_room,
     why_unclean,
 )
 from udffs.cli.opening import FULL
@@ -126,7 +127,9 @@ def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
         told["last_commit"] = _moment(volume.vat.time)
         told["vat_location"] = volume.vat.location
     if store.kind == "rewritable":
-        return {"volume": told, "space": _rewritable_room(volume)}
+        return {"volume": told, "space": rewritable_room(volume)}
+    if volume.vat is None and (room := rewritable_room(volume)) is not None:
+        return {"volume": told, "space": room}
     space = _room(store, volume)
     if count or volume.files <= COUNTED:
         with out.progress() as show:
@@ -146,15 +149,6 @@ def _room(store: BlockStore, volume: Volume) -> dict[str, Any]:
         return {"free": 0, "reserved": 0}
     reserve = reserve_of(store, volume, len(volume.vat.entries))
     return {"free": reserve.available, "reserved": reserve.closing}
-
-
-def _rewritable_room(volume: Volume) -> dict[str, int] | None:
-    """Used and free blocks; None where there is no bitmap that we could read."""
-    try:
-        free = volume.space().free
-    except (DiscError, MediaError):
-        return None
-    return {"used": volume.partition_length - free, "free": free}
 
 
 def _written(store: BlockStore) -> int:
@@ -235,8 +229,6 @@ def _rewritable_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Format", FORMATS[told["format"]].format(background=told["background_format"])
     if told["volume"] is None:
         yield "Volume", f"none (`udffs format {told['drive']}` makes one)"
-    elif told["volume"].get("unclean"):
-        yield "State", told["volume"]["unclean"]
     yield "Wear", "; ".join(_wear(told))
 
 
@@ -260,6 +252,8 @@ def _volume_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if volume is None:
         return
     yield "Volume", f'"{volume["label"]}", UDF {volume["udf"]}'
+    if volume.get("unclean"):
+        yield "State", volume["unclean"]
     if volume["files"] >= 0:
         yield "Files", f"{volume['files']}, in {volume['directories']} directories"
     if "last_commit" in volume:
@@ -270,6 +264,14 @@ def _volume_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _readable(told: dict[str, Any]) -> str:
+    """Where the disc can be read as it is; one in packets once nobody writes to it."""
+    where = _readers(told)
+    if told.get("format") in ("packet", "mrw") and told["mounted"] and not told["read_only"]:
+        return f"{where}, once it is unmounted"
+    return where
+
+
+def _readers(told: dict[str, Any]) -> str:
     kind = told["volume"]["kind"]
     if kind == "vat" and told.get("session_open"):
         return READABLE_OPEN
