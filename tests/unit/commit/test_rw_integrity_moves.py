@@ -21,9 +21,13 @@ from media.virtual import Burner
 from udffs.errors import SpareTableFullError
 from udffs.ondisc import osta, tags
 from udffs.ondisc.ecma167 import INTEGRITY_CLOSED, LogicalVolumeIntegrityDescriptor
+from udffs.ondisc.intentlog import Kind, Record
 from udffs.ondisc.times import timestamp
 from udffs.volume import open_volume
+from udffs.volume.anchors import find_descriptors
+from udffs.volume.intentlog import _Bounds
 from udffs.volume.model import BLOCK
+from udffs.volume.source import Source
 
 from .rig import SYNC, Clock, content, save
 from .rw_rig import (
@@ -319,14 +323,14 @@ def test_cuts_while_a_cut_move_is_finished(worse: bool, tmp_path: Path) -> None:
     """A second cut, in the mount after the first; the new place may be bad, too."""
     burner = prepared(tmp_path)
     old = packet_of(burner)
-    watch = Watch(burner, old, every=9)
+    watch = Watch(burner, old, every=13)
     wear_out(burner, old)
     move_with(burner, tmp_path / "two", "open", watch)
     new = moved(burner, old)
     for index, (name, disc) in enumerate(watch.found):
         if worse:
             wear_out(disc, new)
-        second = Watch(disc, old, every=7)
+        second = Watch(disc, old, every=17)
         second.number = index
         second.files = watch.durable[index]
         mount(disc, tmp_path / f"first {index}", watch=second)
@@ -399,3 +403,29 @@ def test_another_system_wrote_meanwhile(at: str, tmp_path: Path) -> None:
             fs.shutdown()
             judged(other)
     assert recognised > 3 or at == "close"
+
+
+def test_a_log_cannot_send_it_anywhere(tmp_path: Path) -> None:
+    """Whatever a record says, it is not written over anything that is known."""
+    burner = prepared(tmp_path)
+    old = packet_of(burner)
+    watch = Watch(burner, old)
+    wear_out(burner, old)
+    move_with(burner, tmp_path / "two", "open", watch)
+    new = moved(burner, old)
+    volumes = (open_volume(store_of(disc, writable=False)) for _, disc in watch.found)
+    volume = next(one for one in volumes if one.intent_log and one.intent_log.left)
+    state, view, sparing = volume.intent_log, volume.view, volume.sparing
+    assert state is not None and view is not None and sparing is not None
+    assert (state.left, state.integrity_block) == (old, new)
+    bounds = _Bounds.of(view, volume, state, find_descriptors(Source(view), []))
+    known = [0, 256, view.last_block, volume.main_sequence[0], volume.reserve_sequence[0]]
+    known += [*sparing.locations, *(at for _, at in sparing.entries if at != old)]
+    known += [volume.partition_start, state.slots[0], view.capacity]
+    for at in known:
+        record = Record(Kind.OPEN, 0, 0, 1, 1, 16, at, 0, 0, images={at: b"", old: b""})
+        assert not bounds.allow(record), at
+    for at, other, allowed in ((new, old, True), (old, old, True), (new, 32, False)):
+        record = Record(Kind.OPEN, 0, 0, 1, 1, 16, at, 0, 0, images={at: b"", other: b""})
+        assert bounds.allow(record) == allowed
+        assert bounds.images(record).keys() == {at}
