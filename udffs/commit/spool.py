@@ -322,8 +322,16 @@ def unsaved(spool: Path, identity: str) -> Path | None:
     """The folder in ``spool`` with what is not yet on the disc of a volume, if
     there is anything. For discs that are not mounted."""
     folder = spool / folder_name(identity)
-    empty = len(records.encode([records.Begin(0)]))
-    return folder if any(log.stat().st_size > empty for log in folder.glob("*.log")) else None
+    return folder if any(_has_changes(log) for log in folder.glob("*.log")) else None
+
+
+def _has_changes(log: Path) -> bool:
+    """Whether a journal holds more than notes about commits."""
+    return any(
+        not isinstance(operation, records.Begin | records.Intent)
+        for transaction in records.decode_all(log.read_bytes(), lambda _write: True)
+        for operation in transaction
+    )
 
 
 def folder_name(identity: str) -> str:
