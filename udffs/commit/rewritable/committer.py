@@ -22,11 +22,10 @@ from udffs.commit.sequential import Committed, Deferred, Journal
 from udffs.commit.streaming import Key, is_large, reduced, turn_of
 from udffs.commit.vat import Counts
 from udffs.errors import DiscError, InternalError, NoSpaceError
-from udffs.ondisc import osta, tags
-from udffs.ondisc.ecma167 import INTEGRITY_OPEN, LogicalVolumeIntegrityDescriptor
 from udffs.ondisc.intentlog import PACKET, Extent, Kind
 from udffs.volume import Run, Volume, make_key
 from udffs.volume.model import BLOCK
+from udffs.volume.tables import parse_integrity
 from udffs.volume.view import RewritableView
 
 __all__ = ["CHECKPOINT_SHARE", "RewritableCommitter", "most_images"]
@@ -94,13 +93,16 @@ class RewritableCommitter:
         (One that another system closed may still keep others off.)"""
         if self._opened is None:
             block = self._log.integrity_block
-            data = self._view.read(block, 1)
-            found = tags.unseal(LogicalVolumeIntegrityDescriptor, data, location=block)
-            layout = osta.LogicalVolumeIntegrityImplementationUse
-            use = layout.parse(bytes(found.implementation_use).ljust(layout.sizeof(), b"\0"))
-            self._marked = use.minimum_udf_write_revision == KEEPS_OTHERS_OFF
-            self._opened = found.integrity_type == INTEGRITY_OPEN and self._marked
+            found = parse_integrity(block, self._view.read(block, 1))
+            self._marked = found.minimum_write_revision == KEEPS_OTHERS_OFF
+            self._opened = found.is_open and self._marked
         return self._opened
+
+    def _open(self, now: int) -> None:
+        """Say, before the first commit, that somebody writes."""
+        if not self._is_open():
+            self._rewriter.write_integrity(Kind.OPEN, self._log.counts, now)
+            self._opened = True
 
     # -- commits -------------------------------------------------------------------
 
@@ -119,9 +121,7 @@ class RewritableCommitter:
         longer in use. Raises what the store raises when it gives up."""
         if self.checkpoint_due:
             self.checkpoint()
-        if not self._is_open():
-            self._rewriter.write_integrity(Kind.OPEN, self._log.counts, now)
-            self._opened = True
+        self._open(now)
         work = _Work(self, prepared)
         deferred = work.stream(prepared.files, journal.must_yield)
         journal.defer(deferred)
@@ -143,9 +143,7 @@ class RewritableCommitter:
     ) -> None:
         """Commit the file of the log on a foreign volume, whose ICB is ``number``;
         it holds the blocks ``held``. ``directories`` is the root, if it changes."""
-        if not self._is_open():
-            self._rewriter.write_integrity(Kind.OPEN, self._log.counts, now)
-            self._opened = True
+        self._open(now)
         prepared = Prepared()
         prepared.directories.extend(directories)
         work = _Work(self, prepared)
@@ -168,9 +166,10 @@ class RewritableCommitter:
             raise InternalError(what=f"a commit of {len(sink.images)} images")
         if parts > self._log.free - KEPT_SLOTS:
             self.checkpoint()
-        journal.intend(
-            self._log.next_commit(sink.images, allocated=allocated, freed=freed, direct=sink.direct)
+        number = self._log.next_commit(
+            sink.images, allocated=allocated, freed=freed, direct=sink.direct
         )
+        journal.intend(number)
         self._log.hints = self._space.hints
         self._log.append(
             Kind.COMMIT,
@@ -179,6 +178,7 @@ class RewritableCommitter:
             freed=freed,
             direct=sink.direct,
             counts=counts,
+            number=number,
         )
         self._view.pending.update(sink.images)
         self._space.commit(allocated, freed, work.gone)

@@ -141,11 +141,13 @@ class IntentLog:
         counts: Counts | None = None,
         integrity_after: int | None = None,
         beside: bool = False,
+        number: int | None = None,
     ) -> int:
         """Write a record and flush: when this returns it is on the disc.
 
         ``beside``: while packets are still under the protection of the newest one.
-        A COMMIT takes the next commit number. Returns how many slots it took.
+        A COMMIT takes the next commit number, ``number`` where that was asked for.
+        Returns how many slots it took.
         Raises what the store raises; then nothing can be appended any more.
         """
         if self._failed:
@@ -155,7 +157,9 @@ class IntentLog:
         counts = counts or self.counts
         before = self.integrity_checksum
         commit = self.commit
-        if kind == Kind.COMMIT:
+        if number is not None:
+            commit = number
+        elif kind == Kind.COMMIT:
             commit = self.next_commit(images, allocated=allocated, freed=freed, direct=direct)
         record = Record(
             kind,
