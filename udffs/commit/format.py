@@ -15,7 +15,6 @@ from udffs.commit.stream import DirectoryStream
 from udffs.commit.structures import FIRST_UNIQUE_ID, SESSION_BLOCKS, VolumeDescription
 from udffs.commit.vat import Counts, VatTable
 from udffs.errors import AlreadyFormattedError, InvalidOperationError, ReadOnlyError
-from udffs.ondisc import hot, modes
 from udffs.ondisc.text import encode_label
 
 REVISIONS = (0x0150, 0x0201)
@@ -131,22 +130,11 @@ def _root(volume: VolumeDescription, options: FormatOptions) -> bytes:
     key = structures.VIRTUAL_REFERENCE << 32 | structures.VIRTUAL_ROOT
     stream = DirectoryStream(version=volume.version, parent=key, parent_unique_id=0)
     content = stream.embedded(structures.VIRTUAL_ROOT)
-    permissions, flags = modes.permissions_from_mode(options.mode)
-    return hot.build_file_entry(
-        location=structures.VIRTUAL_ROOT,
-        version=volume.version,
-        file_type=modes.FileType.DIRECTORY,
-        icb_flags=flags,
+    return structures.root_directory(
+        volume,
+        structures.VIRTUAL_ROOT,
+        content,
         uid=options.uid,
         gid=options.gid,
-        permissions=permissions,
-        link_count=1,
-        size=len(content),
-        blocks_recorded=0,
-        atime_ns=volume.created,
-        mtime_ns=volume.created,
-        ctime_ns=volume.created,
-        unique_id=0,
-        allocation=content,
-        allocation_type=hot.ALLOCATION_EMBEDDED,
+        mode=options.mode,
     )

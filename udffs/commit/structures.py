@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from udffs.ondisc import ecma167, osta, tags, text, times
+from udffs.ondisc import ecma167, hot, modes, osta, tags, text, times
 from udffs.ondisc.intentlog import IntegrityExtension, build_integrity
 from udffs.volume.model import BLOCK
 
@@ -321,6 +321,32 @@ def file_set(
     return tags.seal(
         ecma167.FileSetDescriptor, fields, location=location, version=volume.version
     ).ljust(BLOCK, b"\0")
+
+
+def root_directory(
+    volume: VolumeDescription, location: int, content: bytes, *, uid: int, gid: int, mode: int
+) -> bytes:
+    """The ICB of a new volume's root directory, with its content in it: one
+    block; its ``location`` is the logical block number."""
+    permissions, flags = modes.permissions_from_mode(mode)
+    return hot.build_file_entry(
+        location=location,
+        version=volume.version,
+        file_type=modes.FileType.DIRECTORY,
+        icb_flags=flags,
+        uid=uid,
+        gid=gid,
+        permissions=permissions,
+        link_count=1,
+        size=len(content),
+        blocks_recorded=0,
+        atime_ns=volume.created,
+        mtime_ns=volume.created,
+        ctime_ns=volume.created,
+        unique_id=0,
+        allocation=content,
+        allocation_type=hot.ALLOCATION_EMBEDDED,
+    )
 
 
 def allocation_extent(*, location: int, version: int, allocation: bytes) -> bytes:

@@ -69,6 +69,12 @@ _SLOT_MAGIC = b"udffsLog"
 _EXTENSION_MAGIC = b"udffsLVX"
 _BYTES = PACKET * BLOCK_SIZE
 
+
+def packet_of(block: int) -> int:
+    """The first block of the packet that a block lies in."""
+    return block - block % PACKET
+
+
 # -- where it is: an implementation use volume descriptor (3/10.4) -------------
 
 LogExtent = Struct(

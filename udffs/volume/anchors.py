@@ -23,6 +23,7 @@ __all__ = [
     "recognition",
     "recognition_note",
     "reserve_use",
+    "sequence_blocks",
 ]
 
 RECOGNITION_OFFSET = 16
@@ -150,9 +151,14 @@ def _anchors(source: Source) -> Iterator[tuple[int, Any]]:
 # -- sequences (3/8.4.2) -------------------------------------------------------
 
 
+def sequence_blocks(start: int, length: int) -> range:
+    """The blocks of a volume descriptor sequence (first block, bytes) that are looked at."""
+    return range(start, start + min(-(-length // BLOCK), MAX_SEQUENCE))
+
+
 def _sequence_blocks(source: Source, start: int, length: int) -> Iterator[tuple[int, bytes]]:
-    count = min(-(-length // BLOCK), MAX_SEQUENCE)
-    for at, data in source.readable(start, start + count):
+    blocks = sequence_blocks(start, length)
+    for at, data in source.readable(blocks.start, blocks.stop):
         for index in range(len(data) // BLOCK):
             yield at + index, data[index * BLOCK : (index + 1) * BLOCK]
 

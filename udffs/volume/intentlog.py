@@ -15,7 +15,7 @@ from media.errors import UnreadableBlockError
 from udffs.errors import StructureError
 from udffs.ondisc import intentlog, osta, tags
 from udffs.ondisc.ecma167 import LogicalVolumeIntegrityDescriptor
-from udffs.ondisc.intentlog import Kind, Record, Slot
+from udffs.ondisc.intentlog import Kind, Record, Slot, packet_of
 from udffs.volume.anchors import RECOGNITION_OFFSET, Descriptors
 from udffs.volume.model import BLOCK, Integrity, Sparing
 from udffs.volume.source import Source
@@ -121,10 +121,10 @@ class _Bounds:
         return cls(
             view.start,
             end,
-            _packet_of(view.start),
-            _packet_of(end + intentlog.PACKET - 1),
+            packet_of(view.start),
+            packet_of(end + intentlog.PACKET - 1),
             frozenset(state.slots),
-            frozenset(map(_packet_of, places)),
+            frozenset(map(packet_of, places)),
             frozenset(at for original, at in entries if original == osta.SPARING_DEFECTIVE),
             _known(view, volume.sparing, found),
             view.capacity,
@@ -132,12 +132,12 @@ class _Bounds:
 
     def allow(self, record: Record) -> bool:
         """Whether all that a record says can be true."""
-        home = _packet_of(record.integrity_block)
+        home = packet_of(record.integrity_block)
         if home not in self.integrity and not self._may_move_to(home):
             return False
         # The record of a move tells of the place that was left, too.
         others = record.images.keys() - self.images(record).keys()
-        if not self.defective.issuperset(map(_packet_of, others)):
+        if not self.defective.issuperset(map(packet_of, others)):
             return False
         direct = [(block, count) for block, count, _checksum in record.direct]
         return all(map(self._inside, (record.allocated, record.freed, direct)))
@@ -150,11 +150,11 @@ class _Bounds:
 
     def images(self, record: Record) -> dict[int, bytes]:
         """Those of its images that may go home."""
-        home = _packet_of(record.integrity_block)
+        home = packet_of(record.integrity_block)
         return {
             block: data
             for block, data in record.images.items()
-            if _packet_of(block) == home or self._is_ours(_packet_of(block))
+            if packet_of(block) == home or self._is_ours(packet_of(block))
         }
 
     def _is_ours(self, packet: int) -> bool:
@@ -164,19 +164,15 @@ class _Bounds:
         """Where the volume descriptors still lead if a record moves the integrity
         descriptor: the block that it left. None if they lead where the record says,
         0 if they lead to neither."""
-        if _packet_of(record.integrity_block) in self.integrity:
+        if packet_of(record.integrity_block) in self.integrity:
             return None
-        return next((at for at in record.images if _packet_of(at) in self.integrity), 0)
+        return next((at for at in record.images if packet_of(at) in self.integrity), 0)
 
     def _inside(self, extents: Sequence[intentlog.Extent]) -> bool:
         """Blocks of the partition, none of them twice."""
         if any(block < self.start or block + count > self.end for block, count in extents):
             return False
         return sum(count for _, count in extents) <= self.end - self.start
-
-
-def _packet_of(block: int) -> int:
-    return block - block % intentlog.PACKET
 
 
 def _known(view: RewritableView, sparing: Sparing | None, found: Descriptors) -> frozenset[int]:
@@ -189,7 +185,7 @@ def _known(view: RewritableView, sparing: Sparing | None, found: Descriptors) ->
         fixed.update(at for _, at in sparing.entries)
     for start, length in extents:
         fixed.update(range(start, start + max(1, -(-min(length, MAX_AREA) // BLOCK))))
-    return frozenset(map(_packet_of, fixed))
+    return frozenset(map(packet_of, fixed))
 
 
 def load(view: RewritableView, volume: Volume, found: Descriptors) -> LogState | None:
@@ -246,7 +242,7 @@ def _nothing_newer(view: RewritableView, state: LogState, integrity: Integrity) 
 
     The descriptor's neighbours may have been torn when it was closed, itself not.
     """
-    home = integrity.location - integrity.location % intentlog.PACKET
+    home = packet_of(integrity.location)
     if integrity.is_open or _read(view, home, intentlog.PACKET) is None:
         return False
     head = _head(view, state, state.slot)

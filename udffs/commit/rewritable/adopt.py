@@ -13,7 +13,13 @@ from typing import Any
 
 from media.errors import UnreadableBlockError
 from media.store import RewritableStore
-from udffs.commit.rewritable.structures import LOG_FILE, log_place_fields, packet_of
+from udffs.commit.rewritable.sequences import DescriptorSequences
+from udffs.commit.rewritable.structures import (
+    ANCHOR_STEP,
+    FIRST_ANCHOR,
+    LOG_FILE,
+    log_place_fields,
+)
 from udffs.errors import DiscError, StructureError, UnsupportedError
 from udffs.ondisc import osta, tags
 from udffs.ondisc.ecma167 import (
@@ -21,8 +27,9 @@ from udffs.ondisc.ecma167 import (
     TagIdentifier,
     TerminatingDescriptor,
 )
-from udffs.ondisc.intentlog import MAX_EXTENTS, PACKET
+from udffs.ondisc.intentlog import MAX_EXTENTS, PACKET, packet_of
 from udffs.volume import Volume
+from udffs.volume.anchors import MAX_SEQUENCE, sequence_blocks
 from udffs.volume.bitmap import SpaceTable
 from udffs.volume.model import BLOCK
 
@@ -33,9 +40,6 @@ SIZES = (64, 32, 16)
 
 LogExtents = tuple[tuple[int, int], ...]
 """(first home block, packets)."""
-
-MAX_SEQUENCE = 64
-ANCHOR = 256
 
 
 # -- whether it can be ---------------------------------------------------------------
@@ -60,12 +64,12 @@ def _why_not_there(volume: Volume) -> str | None:
     """Whether what is written besides files lies across something, in words."""
     files = range(volume.partition_start, volume.partition_start + volume.partition_length)
     extents = (volume.main_sequence, volume.reserve_sequence)
-    fixed = {block for start, length in extents for block in _blocks(start, length)}
+    fixed = {block for start, length in extents for block in sequence_blocks(start, length)}
     fixed.add(volume.integrity_extent[0])
     if volume.integrity is not None:
         fixed.add(volume.integrity.location)
     last = volume.store.last_block
-    anchors = {at for at in (ANCHOR, last - ANCHOR, last) if _is_anchor(volume, at)}
+    anchors = {at for at in (FIRST_ANCHOR, last - ANCHOR_STEP, last) if _is_anchor(volume, at)}
     if any(block in files for block in fixed | anchors):
         return "its descriptors lie among its files"
     return None if volume.sparing is None else _why_not_spared(volume, files, fixed, anchors)
@@ -81,7 +85,7 @@ def _why_not_spared(volume: Volume, files: range, fixed: set[int], anchors: set[
         for original, mapped in sparing.entries
         if original != osta.SPARING_DEFECTIVE and mapped % PACKET == 0
     ]
-    taken = {packet_of(block) for block in fixed} | {0, packet_of(ANCHOR)}
+    taken = {packet_of(block) for block in fixed} | {0, packet_of(FIRST_ANCHOR)}
     for place in (*tables, *spares):
         packets = set(range(packet_of(place.start), place.stop, PACKET))
         across = any(packet < files.stop and files.start < packet + PACKET for packet in packets)
@@ -92,10 +96,6 @@ def _why_not_spared(volume: Volume, files: range, fixed: set[int], anchors: set[
             return "its sparing tables or spare packets lie behind the end of the disc"
         taken |= packets
     return None
-
-
-def _blocks(start: int, length: int) -> range:
-    return range(start, start + min(-(-length // BLOCK), MAX_SEQUENCE))
 
 
 def _is_anchor(volume: Volume, block: int) -> bool:
@@ -198,7 +198,8 @@ def adopt(store: RewritableStore, volume: Volume, log: LogExtents) -> None:
     room for it, and what the store raises.
     """
     extents = (volume.reserve_sequence, volume.main_sequence)
-    if _extent_packets(extents[0]) & _extent_packets(extents[1]):
+    reserve, main = DescriptorSequences(store, volume).packets
+    if reserve & main:
         raise UnsupportedError(what="both copies of its descriptors lie in one packet")
     end = volume.partition_start + volume.partition_length
     if any(volume.partition_start <= start < end for start, _length in extents):
@@ -210,12 +211,6 @@ def adopt(store: RewritableStore, volume: Volume, log: LogExtents) -> None:
             if len(sequence.packets) > 1:
                 store.flush()
         store.flush()
-
-
-def _extent_packets(extent: tuple[int, int]) -> set[int]:
-    start, length = extent
-    end = start + min(-(-length // BLOCK), MAX_SEQUENCE)
-    return set(range(packet_of(start), end, PACKET))
 
 
 def _with_log(volume: Volume, extent: tuple[int, int], log: LogExtents) -> _Sequence:

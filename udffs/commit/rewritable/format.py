@@ -16,7 +16,7 @@ from udffs.commit.rewritable import structures
 from udffs.commit.rewritable.structures import Layout
 from udffs.commit.structures import VolumeDescription
 from udffs.errors import InvalidOperationError, ReadOnlyError
-from udffs.ondisc.intentlog import PACKET
+from udffs.ondisc.intentlog import PACKET, packet_of
 from udffs.ondisc.text import encode_label
 from udffs.volume.model import BLOCK
 
@@ -127,7 +127,7 @@ def _place(packets: Packets, at: int, data: bytes) -> None:
     """Put bytes from block `at` on into the packets there, which begin as zeros."""
     for start in range(0, len(data), BLOCK):
         block = at + start // BLOCK
-        first = structures.packet_of(block)
+        first = packet_of(block)
         packet = packets.setdefault(first, bytearray(PACKET * BLOCK))
         piece = data[start : start + BLOCK]
         packet[(block - first) * BLOCK : (block - first) * BLOCK + len(piece)] = piece

@@ -19,11 +19,10 @@ from udffs.commit.rewritable.structures import (
     ANCHOR_STEP,
     FIRST_ANCHOR,
     RECOGNITION_PACKET,
-    packet_of,
 )
 from udffs.ondisc import tags
 from udffs.ondisc.ecma167 import LogicalVolumeIntegrityDescriptor, TerminatingDescriptor
-from udffs.ondisc.intentlog import PACKET, IntegrityExtension, build_integrity
+from udffs.ondisc.intentlog import PACKET, IntegrityExtension, build_integrity, packet_of
 from udffs.volume import Volume
 from udffs.volume.model import BLOCK
 

@@ -16,7 +16,6 @@ from media.store import RewritableStore
 from udffs.commit.rewritable.integrity import NewPlaces, moved_integrity
 from udffs.commit.rewritable.log import KEPT_SLOTS, IntentLog, slots_for
 from udffs.commit.rewritable.space import SpaceMap
-from udffs.commit.rewritable.structures import packet_of
 from udffs.commit.vat import Counts
 from udffs.errors import DamagedError, NeighbourLostError
 from udffs.ondisc import intentlog, osta, tags
@@ -25,7 +24,7 @@ from udffs.ondisc.ecma167 import (
     INTEGRITY_OPEN,
     LogicalVolumeIntegrityDescriptor,
 )
-from udffs.ondisc.intentlog import PACKET, IntegrityExtension, Kind
+from udffs.ondisc.intentlog import PACKET, IntegrityExtension, Kind, packet_of
 from udffs.ondisc.times import timestamp
 from udffs.volume.model import BLOCK
 from udffs.volume.view import RewritableView
@@ -166,7 +165,7 @@ class Rewriter:
     def _rounds(self, images: Images) -> Iterator[_Round]:
         by_packet: dict[int, list[int]] = {}
         for block in sorted(images):
-            by_packet.setdefault(block - block % PACKET, []).append(block)
+            by_packet.setdefault(packet_of(block), []).append(block)
         now = _Round({}, {})
         for home, blocks in by_packet.items():
             content, protect = self._packet(home, {block: images[block] for block in blocks})

@@ -11,18 +11,15 @@ from typing import Any, NamedTuple
 
 from media.errors import DefectivePacketError, UnreadableBlockError
 from media.store import RewritableStore
-from udffs.commit.rewritable.structures import packet_of
 from udffs.errors import DamagedError, StructureError, UnsupportedError
 from udffs.ondisc import tags
 from udffs.ondisc.ecma167 import LogicalVolumeDescriptor, TagIdentifier
-from udffs.ondisc.intentlog import PACKET
+from udffs.ondisc.intentlog import PACKET, packet_of
 from udffs.volume import Volume
+from udffs.volume.anchors import sequence_blocks
 from udffs.volume.model import BLOCK
 
 __all__ = ["DescriptorSequences"]
-
-MAX_SEQUENCE = 64
-"""Descriptors that are looked at."""
 
 _NEEDED = {
     TagIdentifier.PRIMARY_VOLUME,
@@ -53,7 +50,7 @@ class DescriptorSequences:
     def packets(self) -> list[set[int]]:
         """Of each copy the packets (first blocks) that it lies in."""
         return [
-            set(range(packet_of(start), start + _blocks(length), PACKET))
+            set(range(packet_of(start), sequence_blocks(start, length).stop, PACKET))
             for start, length in self._extents
         ]
 
@@ -85,7 +82,7 @@ class DescriptorSequences:
         both = zip(self._extents, copies, strict=True)
         for (start, length), copy in sorted(both, key=lambda one: one[1] is not None):
             source = copy or sound
-            if len(source.blocks) > _blocks(length):
+            if len(source.blocks) > len(sequence_blocks(start, length)):
                 raise DamagedError(what="a copy of its volume descriptors has no room for them")
             blocks = {
                 start + index: _leading(data, start + index, integrity)
@@ -114,7 +111,7 @@ class DescriptorSequences:
         return _Copy(start, blocks, (extent.location, extent.length))
 
     def _descriptors(self, start: int, length: int) -> Iterator[tuple[int, Any, bytes]]:
-        for block in range(start, start + _blocks(length)):
+        for block in sequence_blocks(start, length):
             data = self._store.read(block, 1)
             if not any(data):
                 return
@@ -153,11 +150,6 @@ class DescriptorSequences:
             return self._store.read(block, 1)
         except UnreadableBlockError:
             return None
-
-
-def _blocks(length: int) -> int:
-    """Of a sequence of `length` bytes those that are looked at."""
-    return min(-(-length // BLOCK), MAX_SEQUENCE)
 
 
 def _leading(data: bytes, block: int, integrity: Extent) -> bytes:

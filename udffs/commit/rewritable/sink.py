@@ -10,7 +10,7 @@ from zlib import crc32
 from udffs.commit.plan import Job
 from udffs.commit.rewritable.log import Packets
 from udffs.commit.rewritable.space import SpaceMap
-from udffs.ondisc.intentlog import PACKET, Extent
+from udffs.ondisc.intentlog import PACKET, Extent, packet_of
 from udffs.volume import Run
 from udffs.volume.model import BLOCK
 
@@ -138,10 +138,10 @@ class Sink:
             home += number
 
     def _may_be_direct(self, home: int) -> bool:
-        return home - home % PACKET not in self._imaged and self._space.is_fresh(home)
+        return packet_of(home) not in self._imaged and self._space.is_fresh(home)
 
     def _put_images(self, home: int, number: int, part: memoryview, live: bool) -> None:
-        self._imaged.add(home - home % PACKET)
+        self._imaged.add(packet_of(home))
         for index in range(number):
             self.images[home + index] = bytes(part[index * BLOCK : (index + 1) * BLOCK])
             if not live:

@@ -16,7 +16,7 @@ from media.errors import DefectivePacketError, UnreadableBlockError
 from media.store import RewritableStore
 from udffs.errors import DamagedError, SpareTableFullError
 from udffs.ondisc import osta, tags
-from udffs.ondisc.intentlog import PACKET
+from udffs.ondisc.intentlog import PACKET, packet_of
 from udffs.ondisc.osta import SPARING_AVAILABLE, SPARING_DEFECTIVE
 from udffs.volume.model import BLOCK, Sparing
 from udffs.volume.view import RewritableView
@@ -78,7 +78,7 @@ class SparingTables:
         """Spare packets that may be used: what a table of others offers is one
         only if it is a whole packet that nothing else is known to lie in."""
         taken = {one.mapped for one in self._entries if one.original != SPARING_AVAILABLE}
-        taken |= {at - at % PACKET for at in self._sparing.locations}
+        taken |= {packet_of(at) for at in self._sparing.locations}
         found = {
             one.mapped: one
             for one in self._entries
@@ -173,7 +173,7 @@ class SparingTables:
         """One copy, with its neighbours as far as they can be read: an earlier
         change of this table may have been cut, and nothing else is in its packet."""
         table = self._table(location)
-        first = location - location % PACKET
+        first = packet_of(location)
         after = location + len(table) // BLOCK
         for block in (*range(first, location), *range(after, first + PACKET)):
             try:
@@ -205,7 +205,7 @@ class SparingTables:
     def _cope(self, error: DefectivePacketError) -> bool:
         """Get out of the way of one more bad packet. True if that changed the table."""
         bad = error.block
-        if any(at - at % PACKET == bad for at in self._copies):
+        if any(packet_of(at) == bad for at in self._copies):
             self._give_up(error)
             return False
         home = self._home_of(bad)
@@ -231,7 +231,7 @@ class SparingTables:
         """A copy of the table cannot be written any more."""
         bad = error.block
         self._log(f"the sparing table in the packet at {bad} cannot be written any more")
-        self._copies = [at for at in self._copies if at - at % PACKET != bad]
+        self._copies = [at for at in self._copies if packet_of(at) != bad]
         if not self._copies:
             raise DamagedError(what="none of its sparing tables can be written") from error
         self._throw_away(bad)

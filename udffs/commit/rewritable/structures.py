@@ -16,7 +16,13 @@ from udffs.commit.structures import FIRST_UNIQUE_ID, Fields, IntegrityState, Vol
 from udffs.errors import UnusableDiscError
 from udffs.ondisc import ecma167, hot, modes, osta, tags
 from udffs.ondisc.basic import ExtentType, ShortAd
-from udffs.ondisc.intentlog import MAX_EXTENTS, PACKET, IntegrityExtension, build_log_use
+from udffs.ondisc.intentlog import (
+    MAX_EXTENTS,
+    PACKET,
+    IntegrityExtension,
+    build_log_use,
+    packet_of,
+)
 from udffs.ondisc.text import encode_name
 from udffs.volume import make_key, split_key
 from udffs.volume.bitmap import SpaceTable, bitmap_blocks, new_space
@@ -86,11 +92,6 @@ class Layout:
 
 
 # -- the layout ------------------------------------------------------------------
-
-
-def packet_of(block: int) -> int:
-    """The first block of the packet that a block lies in."""
-    return block - block % PACKET
 
 
 class _Supply:
@@ -337,25 +338,7 @@ def root_directory(
         ),
     ]
     content = b"".join(_fid(volume, layout.root, *name) for name in names)
-    permissions, flags = modes.permissions_from_mode(mode)
-    return hot.build_file_entry(
-        location=layout.root,
-        version=volume.version,
-        file_type=modes.FileType.DIRECTORY,
-        icb_flags=flags,
-        uid=uid,
-        gid=gid,
-        permissions=permissions,
-        link_count=1,
-        size=len(content),
-        blocks_recorded=0,
-        atime_ns=volume.created,
-        mtime_ns=volume.created,
-        ctime_ns=volume.created,
-        unique_id=0,
-        allocation=content,
-        allocation_type=hot.ALLOCATION_EMBEDDED,
-    )
+    return structures.root_directory(volume, layout.root, content, uid=uid, gid=gid, mode=mode)
 
 
 def _fid(
