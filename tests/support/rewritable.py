@@ -91,6 +91,7 @@ def write_in_kernel(
         ["sh", "-c", "\n".join(lines)],
         disks=[vm.Disk(image, writable=True, sector=BLOCK) for image in images],
         modules=["udf"],
+        seconds=480,
     )
     assert result.status == 0, result.stderr.decode()
     return result.stdout
