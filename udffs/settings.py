@@ -11,6 +11,7 @@ may stand at the top, for all drives, and in a table of one drive::
     eject_after = false            # eject when unmounting
     load_before = false            # pull the tray in before mounting
     verify = false                 # read back what was written (rewritable discs)
+    bridge = true                  # new discs get an ISO 9660 view when they are closed
     transport = "auto"             # auto | sg | sr | spti | virtual
     spool = "~/.local/state/udffs/spool"
     spool_size = "1 GiB"           # 0: what the drive writes in 30 seconds
@@ -57,6 +58,7 @@ class DriveSettings:
     eject_after: bool = False
     load_before: bool = False
     verify: bool = False
+    bridge: bool = False
     transport: str = "auto"
     spool_size: int = 0
     stash_size: int = 1 << 30
@@ -217,6 +219,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "eject_after": _boolean,
     "load_before": _boolean,
     "verify": _boolean,
+    "bridge": _boolean,
     "transport": _choice(TRANSPORTS),
     "spool_size": parse_size,
     "stash_size": parse_size,

@@ -42,6 +42,7 @@ def command(
     revision: str,
     mode: str | None,
     quick: bool,
+    bridge: bool | None,
     force: bool,
 ) -> None:
     """Put an empty volume on the disc in DRIVE.
@@ -57,6 +58,11 @@ def command(
     --full formats a CD-RW anew, reads every packet of it, and keeps bad ones from
     being used.
 
+    A disc that is written piece by piece becomes, when it is closed, one that any
+    computer reads: ISO 9660 with Joliet and Rock Ridge, and UDF, over the same
+    files. --no-bridge makes a disc of UDF alone, whose open image file other
+    programs can read as well.
+
     \b
     Example:
       udffs format disc.img --label "Holiday 2026"
@@ -64,20 +70,22 @@ def command(
     from udffs import settings
     from udffs.cli.mounts import must_not_run
     from udffs.cli.opening import NewVolume
-    from udffs.cli.preparing import default_mode, held_in, plan, writing_drive
+    from udffs.cli.preparing import default_mode, has_bridge, held_in, plan, wish, writing_drive
 
     must_not_run(out, drive)
     volume = NewVolume(label, REVISIONS[revision], force, os.getuid(), os.getgid()).checked()
     chosen = settings.load()
     with contextlib.closing(writing_drive(chosen, drive)) as burner:
         work = plan(burner, mode or default_mode(burner), full=not quick)
+        wished = wish(bridge, chosen.for_drive(drive))
+        volume = volume._replace(bridge=has_bridge(work.mode, wished))
         on_disc = held_in(burner, chosen.for_drive(drive).spool)
         if on_disc is not None and work.erases and not force:
             raise on_disc.error
         made = _make(out, burner, work, volume)
     if on_disc is not None and on_disc.unsaved is not None:
         out.note(f"The unsaved data of the volume that was here before stays in {on_disc.unsaved}.")
-    _report(out, drive, revision, work, made)
+    _report(out, drive, volume, work, made)
 
 
 def _make(out: Output, drive: Drive, work: Work, volume: NewVolume) -> Made:
@@ -103,9 +111,11 @@ def announcement(kind: str, name: str, work: Work) -> str:
     )
 
 
-def _report(out: Output, drive: str, revision: str, work: Work, made: Made) -> None:
+def _report(out: Output, drive: str, volume: NewVolume, work: Work, made: Made) -> None:
+    revision = f"{volume.revision >> 8:x}.{volume.revision & 0xFF:02x}"
     told: dict[str, Any] = {"drive": drive, "label": made.label, "udf": revision}
     told |= {"mode": work.mode, "blocks": work.blocks, "free_blocks": made.free}
+    told["bridge"] = volume.bridge
     if made.bad is not None:
         told["bad_packets"] = list(made.bad)
         out.say(surface(made.bad))

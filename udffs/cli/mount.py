@@ -36,6 +36,7 @@ def command(
     format_blank: bool,
     label: str | None,
     revision: str,
+    bridge: bool | None,
     load: bool,
     at: int | None,
     options: tuple[str, ...],
@@ -58,6 +59,7 @@ def command(
     asked.format = asked.format or format_blank
     asked.label = asked.label if label is None else label
     asked.at = asked.at if at is None else at
+    asked.bridge = asked.bridge if bridge is None else bridge
     request = build_request(drive, where, asked, revision=REVISIONS[revision])
     tell_earlier_failure(out, drive)
     if foreground:
@@ -77,6 +79,7 @@ def build_request(
     blank = {
         "label": asked.label,
         "revision": revision,
+        "bridge": asked.bridge,
         "uid": os.getuid(),
         "gid": os.getgid(),
     }

@@ -73,7 +73,7 @@ class DiscOpener:
         """The disc, formatted if there is nothing on it."""
         from media import discovery
         from media.errors import NotADiscImageError
-        from udffs.cli.preparing import prepare_blank
+        from udffs.cli.preparing import prepare_blank, wish
 
         try:
             drive = discovery.open_drive(name, speed=speed)
@@ -82,6 +82,7 @@ class DiscOpener:
         try:
             self._progress.phase("Formatting")
             volume = NewVolume(**(self._request.format or {}))
+            volume = volume._replace(bridge=wish(volume.bridge, self._settings))
             return prepare_blank(drive, volume, self._progress)
         except BaseException:
             drive.close()

@@ -24,7 +24,7 @@ _FOR_FUSE = re.compile(
 class MountOptions:
     """What the options ask for. ``read_only`` is None where they do not say;
     ``at`` is the block of an old state, ``speed`` counts single speeds;
-    ``verify`` None: as the settings say."""
+    ``verify`` and ``bridge`` None: as the settings say."""
 
     read_only: bool | None = None
     at: int | None = None
@@ -32,6 +32,7 @@ class MountOptions:
     load: bool = False
     format: bool = False
     verify: bool | None = None
+    bridge: bool | None = None
     label: str | None = None
     fuse: dict[str, str | bool] = field(default_factory=dict)
 
@@ -57,6 +58,8 @@ def _apply(options: MountOptions, word: str) -> bool:
         setattr(options, word, True)
     elif word in ("verify", "noverify"):
         options.verify = word == "verify"
+    elif word in ("bridge", "nobridge"):
+        options.bridge = word == "bridge"
     elif name in ("at", "speed") and value:
         setattr(options, name, _number(name, value))
     elif name == "label" and value:

@@ -49,7 +49,8 @@ def writable_store(settings: Settings, drive: str, speed: int | None = None) -> 
 class NewVolume(NamedTuple):
     """An empty volume that is to be made. ``label`` None: the date. The root
     directory belongs to ``uid`` and ``gid``. ``force``: whatever is there already;
-    ``bad``: first blocks of packets that must not be used."""
+    ``bad``: first blocks of packets that must not be used; ``bridge``: with the place
+    of an ISO 9660 view; None: if the disc can have one."""
 
     label: str | None = None
     revision: int = 0x0201
@@ -57,6 +58,7 @@ class NewVolume(NamedTuple):
     uid: int = 0
     gid: int = 0
     bad: tuple[int, ...] = ()
+    bridge: bool | None = False
 
     def checked(self) -> NewVolume:
         """The same with the label that it will have. Raises LabelError."""
@@ -122,7 +124,7 @@ def format_store(
     label = volume.checked().label or ""
     format_any(
         store,
-        FormatOptions(label, volume.revision, volume.uid, volume.gid),
+        FormatOptions(label, volume.revision, volume.uid, volume.gid, bridge=bool(volume.bridge)),
         now=time.time_ns(),
         random=os.urandom,
         force=volume.force,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from udffs.cli.opening import NO_STATE, NewVolume, check_recording, format_store, free_blocks
 from udffs.errors import AlreadyFormattedError, DiscError, FormatModeError
-from udffs.settings import Settings
+from udffs.settings import DriveSettings, Settings
 
 if TYPE_CHECKING:
     from media.drive import Drive
@@ -99,6 +99,27 @@ def check_mode(drive: Drive, mode: str) -> None:
         )
     if mode == MRW and not drive.info.writes_mrw:
         raise FormatModeError(why="this drive does not know Mt. Rainier; packet is possible")
+
+
+def wish(asked: bool | None, settings: DriveSettings) -> bool | None:
+    """Whether a new volume is to have the place of an ISO 9660 view: as the command
+    says, else as the settings say. None: if the disc can have one."""
+    if asked is None:
+        return None if settings.bridge else False
+    return asked
+
+
+def has_bridge(mode: str, wish: bool | None) -> bool:
+    """Whether a new volume gets that place. Raises FormatModeError if it must have
+    one and cannot."""
+    if mode == SEQUENTIAL:
+        return wish is not False
+    if wish:
+        raise FormatModeError(
+            why=f"a disc formatted {IN_WORDS[mode]} has no ISO 9660 view (--bridge): its files "
+            f"may move at any time; --mode {SEQUENTIAL} makes a disc that can have one"
+        )
+    return False
 
 
 def held(store: BlockStore, spool: Path | None = None) -> Held | None:
@@ -198,7 +219,8 @@ def carry_out(
     ``phase`` is told what begins, and returns who hears how far it is."""
     from media.store import RewritableStore, open_store
 
-    volume = volume.checked()  # before the time that formatting takes
+    # Before the time that formatting takes.
+    volume = volume.checked()._replace(bridge=has_bridge(work.mode, volume.bridge))
     if work.erases:
         from media import formatting
 

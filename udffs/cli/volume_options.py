@@ -12,7 +12,16 @@ REVISIONS = {"1.50": 0x0150, "2.01": 0x0201}
 
 
 def volume_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command --label (``label``) and --udf (``revision``, a key of REVISIONS)."""
+    """Gives a command --label (``label``), --udf (``revision``, a key of REVISIONS) and
+    --bridge (``bridge``; None where nobody says)."""
+    bridge = click.option(
+        "--bridge/--no-bridge",
+        "bridge",
+        default=None,
+        help="Keep room for an ISO 9660 view of the files, made at the close, so that "
+        "computers without UDF read the disc as well; not for discs in packets.  "
+        "[default: bridge]",
+    )
     revision = click.option(
         "--udf",
         "revision",
@@ -22,4 +31,4 @@ def volume_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Revision of the standard for a new volume; 1.50 for older systems.",
     )
     label = click.option("--label", help="Name of a new volume.  [default: the date]")
-    return label(revision(command))
+    return label(revision(bridge(command)))

@@ -25,13 +25,15 @@ TRIES = 3
 @dataclass(frozen=True)
 class FormatOptions:
     """How a disc is to be formatted. ``revision`` is 0x0150 or 0x0201; the
-    root directory belongs to ``uid`` and ``gid``, with ``mode``."""
+    root directory belongs to ``uid`` and ``gid``, with ``mode``. With ``bridge`` a
+    write-once disc keeps a place for an ISO 9660 view, which the close makes."""
 
     label: str
     revision: int = 0x0201
     uid: int = 0
     gid: int = 0
     mode: int = 0o755
+    bridge: bool = False
 
 
 def format_volume(

@@ -19,8 +19,19 @@ from udffs.cli.erase import check_erasable
 from udffs.cli.format import announcement, surface
 from udffs.cli.opening import NewVolume
 from udffs.cli.output import duration
-from udffs.cli.preparing import MRW, PACKET, SEQUENTIAL, Held, Work, check_mode, default_mode
+from udffs.cli.preparing import (
+    MRW,
+    PACKET,
+    SEQUENTIAL,
+    Held,
+    Work,
+    check_mode,
+    default_mode,
+    has_bridge,
+    wish,
+)
 from udffs.errors import FormatModeError, LabelError, NotErasableError
+from udffs.settings import DriveSettings
 from udffs.volume import open_volume
 
 
@@ -76,6 +87,36 @@ def test_modes_that_can_be() -> None:
     check_mode(drive(), SEQUENTIAL)
     check_mode(drive(), PACKET)
     check_mode(drive(mrw=True), MRW)
+
+
+@pytest.mark.parametrize("mode", [PACKET, MRW])
+def test_a_disc_in_packets_has_no_bridge(mode: str) -> None:
+    """It is left out in silence, unless somebody insists on it."""
+    assert not has_bridge(mode, None) and not has_bridge(mode, False)
+    with pytest.raises(FormatModeError, match=r"--bridge.*--mode sequential makes a disc"):
+        has_bridge(mode, True)
+
+
+def test_a_disc_that_is_written_once_has_a_bridge_unless_it_shall_not() -> None:
+    assert has_bridge(SEQUENTIAL, None) and has_bridge(SEQUENTIAL, True)
+    assert not has_bridge(SEQUENTIAL, False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "setting", "wished"),
+    [
+        (None, True, None),
+        (None, False, False),
+        (True, False, True),
+        (True, True, True),
+        (False, True, False),
+    ],
+)
+def test_the_setting_speaks_where_the_command_does_not(
+    asked: bool | None, setting: bool, wished: bool | None
+) -> None:
+    settings = DriveSettings(spool=Path("spool"), stash=Path("stash"), bridge=setting)
+    assert wish(asked, settings) is wished
 
 
 def test_there_is_no_full_format_of_a_cd_r() -> None:
