@@ -1,5 +1,5 @@
 """The fewest disc blocks of 2,048 bytes that a workload can take on write-once
-media in UDF 2.01: what no layout can beat."""
+media in UDF 2.01, without an ISO 9660 view of it: what no layout can beat."""
 
 from __future__ import annotations
 
