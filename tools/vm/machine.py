@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vm.cpio import Archive
-from vm.errors import VmFailed
+from vm.errors import VmFailed, VmUnavailable
 from vm.initramfs import get_initramfs
 from vm.kernel import Kernel, get_kernel
 from vm.programs import need
@@ -52,6 +52,7 @@ def run(
     command: Sequence[str],
     *,
     disks: Sequence[Disk] = (),
+    burners: Sequence[str] = (),
     modules: Sequence[str] = (),
     seconds: float = 240.0,
     memory: int = 1024,
@@ -59,7 +60,8 @@ def run(
 ) -> Result:
     """Boots, runs ``command`` as root, and ends.
 
-    ``memory`` is in MiB, ``seconds`` bounds the command. Raises VmUnavailable
+    ``burners`` are URLs of :func:`vm.iscsi.serve`: /dev/sr0, /dev/sr1, ... in
+    order. ``memory`` is in MiB, ``seconds`` bounds the command. Raises VmUnavailable
     where this machine has no QEMU or no kernel can be fetched, and VmFailed if
     the machine ended without an exit status.
     """
@@ -68,18 +70,20 @@ def run(
     base = get_initramfs(kernel)
     work = Path(tempfile.mkdtemp(prefix="udffs-vm."))
     try:
-        job = _job(kernel, command, cwd or Path.cwd(), _modules(disks, modules), seconds)
+        job = _job(kernel, command, cwd or Path.cwd(), _modules(disks, burners, modules), seconds)
         with (work / "initrd").open("wb") as initrd:
             initrd.write(base.read_bytes())
             initrd.write(job.build())
         call = [qemu, *_machine(kernel, work, memory), *_ports(work), *_disks(disks)]
+        call += _burners(burners)
         return _boot(call, work, seconds + BOOT_SECONDS)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _modules(disks: Sequence[Disk], modules: Iterable[str]) -> list[str]:
-    return [*(["virtio_blk"] if disks else []), *modules]
+def _modules(disks: Sequence[Disk], burners: Sequence[str], modules: Iterable[str]) -> list[str]:
+    drives = ["sr_mod", "sg", "virtio_scsi"] if burners else []
+    return [*(["virtio_blk"] if disks else []), *drives, *modules]
 
 
 def _job(
@@ -133,6 +137,22 @@ def _disks(disks: Sequence[Disk]) -> list[str]:
             f"file.driver=file,file.locking=off,file.filename={_escaped(disk.path.resolve())}",
             "-device",
             f"virtio-blk-pci,drive=disk{number}{size if disk.sector else ''}",
+        ]
+    return arguments
+
+
+def _burners(urls: Sequence[str]) -> list[str]:
+    """Drives that QEMU passes through; it needs its module for iSCSI for that."""
+    if not urls:
+        return []
+    if not any(Path("/usr/lib").glob("**/qemu/block-iscsi.so")):
+        raise VmUnavailable("QEMU has no iSCSI (apt-get install qemu-block-extra)")
+    arguments = ["-device", "virtio-scsi-pci,id=scsi0"]
+    for number, url in enumerate(urls):
+        arguments += [
+            *["-drive", f"if=none,id=burner{number},format=raw,file={url}"],
+            "-device",
+            f"scsi-generic,drive=burner{number},channel=0,scsi-id={number},lun=0,io_timeout=3600",
         ]
     return arguments
 
