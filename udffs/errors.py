@@ -232,8 +232,73 @@ class SpoolFullError(CallerError):
     errno = errno.ENOSPC
 
 
+class StagedTwiceError(CallerError):
+    """There is something else staged as {name} already{origin}; `udffs stage
+    remove` takes it off the list, and --to puts this into another folder."""
+
+    errno = errno.EEXIST
+
+
+class NotStagedError(CallerError):
+    """Nothing is staged under this name: {name}"""
+
+    errno = errno.ENOENT
+
+
+class StagedMissingError(CallerError):
+    """What was staged is not there any more: {names}. Nothing was begun; `udffs
+    stage remove` takes it off the list."""
+
+    errno = errno.ENOENT
+
+
+class StashFullError(CallerError):
+    """The files cannot be copied into the stash {where}: {why}"""
+
+    errno = errno.ENOSPC
+
+
+class StagingBusyError(CallerError):
+    """What is staged in {where} is being written to a disc; try again when that
+    is done."""
+
+    errno = errno.EBUSY
+
+
+class StagingDamagedError(CallerError):
+    """The list of what is staged, {where}, cannot be used: {why}"""
+
+
+class NotBurnableError(CallerError):
+    """The disc in {drive} cannot be burnt: {why}"""
+
+    errno = errno.EROFS
+
+
 class MissingDependencyError(CallerError):
     """{what} is missing: {how}"""
+
+
+class UnreadableSourcesError(CallerError):
+    """These cannot be read, so nothing was begun: {names}"""
+
+    errno = errno.EACCES
+
+
+class SourceChangedError(CallerError):
+    """{name} was changed while it was being read ({why}); begin again."""
+
+    errno = errno.EAGAIN
+
+
+class NoHostSpaceError(CallerError):
+    """There is no room in {where}: {needed} are needed and {free} are free."""
+
+    errno = errno.ENOSPC
+
+
+class TooManyDirectoriesError(CallerError):
+    """ISO 9660 knows at most 65,535 directories, and there are {count}."""
 
 
 # -- the disc's fault --------------------------------------------------------
@@ -257,6 +322,10 @@ class StructureError(DamagedError):
 
 class UnsupportedError(DiscError):
     """The disc uses something udffs does not know: {what}"""
+
+
+class UnreadableFilesError(DiscError):
+    """These cannot be read from the disc: {names}"""
 
 
 class UnusableDiscError(DiscError):
@@ -284,6 +353,11 @@ class NeighbourLostError(DiscError):
 class SpoolMovedOnError(DiscError):
     """There is unsaved data for this disc in {where}, but the disc has been
     written to since; nothing was replayed and the data is kept there."""
+
+
+class NotVerifiedError(DiscError):
+    """The disc in {drive} does not read back as it was written: {what}. What was
+    staged is still staged."""
 
 
 class DirectoryEntryError(StructureError):

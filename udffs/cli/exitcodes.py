@@ -40,7 +40,13 @@ TABLE: tuple[Row, ...] = (
     Row(
         3,
         "no such drive, disc, mount or file",
-        (media.NoSuchDriveError, udffs.NoSuchEntryError, udffs.NotMountedError),
+        (
+            media.NoSuchDriveError,
+            udffs.NoSuchEntryError,
+            udffs.NotMountedError,
+            udffs.NotStagedError,
+            udffs.StagedMissingError,
+        ),
     ),
     Row(
         4,
@@ -56,7 +62,12 @@ TABLE: tuple[Row, ...] = (
     Row(
         6,
         "it exists already (a volume, a virtual disc, a file)",
-        (udffs.AlreadyFormattedError, udffs.EntryExistsError, media.DiscExistsError),
+        (
+            udffs.AlreadyFormattedError,
+            udffs.EntryExistsError,
+            udffs.StagedTwiceError,
+            media.DiscExistsError,
+        ),
     ),
     Row(
         7,
@@ -65,6 +76,7 @@ TABLE: tuple[Row, ...] = (
             udffs.ReadOnlyError,
             udffs.AlreadyClosedError,
             udffs.RecordingDisabledError,
+            udffs.NotBurnableError,
             media.RecordingRefused,
             media.ReadOnlyMediumError,
             media.CalibrationError,
@@ -80,19 +92,24 @@ TABLE: tuple[Row, ...] = (
             udffs.MountBusyError,
             udffs.PlaceTakenError,
             udffs.SpoolBusyError,
+            udffs.StagingBusyError,
         ),
     ),
     Row(10, "no disc, or it was removed", (media.NoMediumError, media.MediumChangedError)),
-    Row(11, "the disc cannot be read or written at some place", (media.DiscFault,)),
+    Row(
+        11,
+        "the disc cannot be read or written at some place",
+        (media.DiscFault, udffs.NotVerifiedError),
+    ),
     Row(12, "the drive failed", (media.DriveFault,)),
     Row(13, "the mount point cannot be used", (udffs.MountPointError,)),
     Row(14, "something has to be installed first", (udffs.MissingDependencyError,)),
     Row(
         HOST,
         "the host's own file system refused something",
-        (OSError, udffs.SpoolFullError, media.HostFileError),
+        (OSError, udffs.SpoolFullError, udffs.StashFullError, media.HostFileError),
     ),
-    Row(16, "not confirmed, so nothing was erased", (udffs.NotConfirmedError,)),
+    Row(16, "not confirmed, so nothing was erased or burnt", (udffs.NotConfirmedError,)),
     Row(INTERRUPTED, "interrupted (Ctrl-C)", (KeyboardInterrupt,)),
 )
 
