@@ -15,8 +15,10 @@ may stand at the top, for all drives, and in a table of one drive::
     transport = "auto"             # auto | sg | sr | spti | virtual
     spool = "~/.local/state/udffs/spool"
     spool_size = "1 GiB"           # 0: what the drive writes in 30 seconds
-    stash = "~/.cache/udffs/stash"
-    stash_size = "1 GiB"
+    stash = "~/.local/state/udffs/stash"
+    stash_size = "1 GiB"           # of copies; 0: as much as there is room for
+    burn_mode = "tao"              # tao (track at once) | sao (session at once)
+    burn_verify = "all"            # read back after a burn: none | metadata | all
     commit_idle = 10               # seconds without writing
     commit_max = 60                # seconds at most
     commit_bytes = "16 MiB"        # of small files
@@ -40,6 +42,8 @@ from udffs.errors import SettingsError
 
 ENVIRONMENT = "UDFFS_SETTINGS"
 CLOSE_POLICIES = ("ask", "leave", "close")
+BURN_MODES = ("tao", "sao")
+BURN_VERIFY = ("none", "metadata", "all")
 TRANSPORTS = ("auto", "sg", "sr", "spti", "virtual")
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", re.IGNORECASE)
@@ -62,6 +66,8 @@ class DriveSettings:
     transport: str = "auto"
     spool_size: int = 0
     stash_size: int = 1 << 30
+    burn_mode: str = "tao"
+    burn_verify: str = "all"
     commit_idle: float = 10.0
     commit_max: float = 60.0
     commit_bytes: int = 16 << 20
@@ -145,11 +151,11 @@ def parse_size(value: object) -> int:
 def _defaults() -> DriveSettings:
     import platformdirs
 
-    # The spool may be the only copy of somebody's work: it belongs to the
-    # state of the user, not into a cache that cleaners may empty.
+    # The spool and the stash may be the only copy of somebody's work: they belong
+    # to the state of the user, not into a cache that cleaners may empty.
     return DriveSettings(
         spool=platformdirs.user_state_path("udffs") / "spool",
-        stash=platformdirs.user_cache_path("udffs") / "stash",
+        stash=platformdirs.user_state_path("udffs") / "stash",
     )
 
 
@@ -223,6 +229,8 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "transport": _choice(TRANSPORTS),
     "spool_size": parse_size,
     "stash_size": parse_size,
+    "burn_mode": _choice(BURN_MODES),
+    "burn_verify": _choice(BURN_VERIFY),
     "commit_idle": _seconds,
     "commit_max": _seconds,
     "commit_bytes": parse_size,

@@ -18,7 +18,10 @@ def test_no_file_means_the_defaults(tmp_path: Path) -> None:
     default = found.default
     assert default.recording and default.close == "ask" and default.transport == "auto"
     assert (default.commit_idle, default.commit_max, default.commit_bytes) == (10, 60, 16 << 20)
-    assert default.spool.is_absolute() and "cache" not in str(default.spool)
+    # What may be the only copy of a file does not belong where cleaners look.
+    for place in (default.spool, default.stash):
+        assert place.is_absolute() and "cache" not in str(place)
+    assert (default.burn_mode, default.burn_verify) == ("tao", "all")
     assert found.for_drive("/dev/sr0") == default and found.virtual_drives == ()
 
 
@@ -57,6 +60,8 @@ def test_paths_start_at_the_file() -> None:
         ("commit_idle = inf", "commit_idle must be a number of seconds"),
         ('commit_bytes = "16 parsecs"', "commit_bytes must be a size"),
         ("spool = 3", "spool must be a path"),
+        ('burn_mode = "dao"', "burn_mode must be one of tao, sao"),
+        ("burn_verify = true", "burn_verify must be one of none, metadata, all"),
         ('transport = "carrier pigeon"', "transport must be one of"),
         ('virtual_drives = "a"', "virtual_drives must be a list of paths"),
         ('[drive."x"]\nfoo = 1', "foo of drive x is not a setting"),
