@@ -99,7 +99,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         11,
         "the disc cannot be read or written at some place",
-        (media.DiscFault, udffs.NotVerifiedError),
+        (media.DiscFault, udffs.NotVerifiedError, udffs.UnreadableFilesError),
     ),
     Row(12, "the drive failed", (media.DriveFault,)),
     Row(13, "the mount point cannot be used", (udffs.MountPointError,)),
@@ -107,7 +107,15 @@ TABLE: tuple[Row, ...] = (
     Row(
         HOST,
         "the host's own file system refused something",
-        (OSError, udffs.SpoolFullError, udffs.StashFullError, media.HostFileError),
+        (
+            OSError,
+            udffs.SpoolFullError,
+            udffs.StashFullError,
+            udffs.UnreadableSourcesError,
+            udffs.SourceChangedError,
+            udffs.NoHostSpaceError,
+            media.HostFileError,
+        ),
     ),
     Row(16, "not confirmed, so nothing was erased or burnt", (udffs.NotConfirmedError,)),
     Row(INTERRUPTED, "interrupted (Ctrl-C)", (KeyboardInterrupt,)),
