@@ -460,6 +460,12 @@ class Drive:
             commands.SynchronizeCache.build({}), purpose=Purpose.FLUSH, timeout=_LONG_TIMEOUT
         )
 
+    def reserve_track(self, blocks: int) -> None:
+        """RESERVE TRACK: the next blocks become a track of their own, and writing goes on
+        behind it; MediumFullError where there is not that much room."""
+        cdb = commands.ReserveTrack.build({"reservation_size": blocks})
+        self._send(cdb, purpose=Purpose.FLUSH, timeout=_LONG_TIMEOUT)
+
     def close_track(self, number: int, progress: Progress | None = None) -> None:
         self._close(1, number, progress)
 

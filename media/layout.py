@@ -26,6 +26,27 @@ class SessionSpan(NamedTuple):
     end: int | None
 
 
+class FirstTrack(NamedTuple):
+    """The first track of the open session, if another follows it; counts blocks.
+
+    ``next_writable`` is -1 where nothing can be written, ``free`` what a packet there
+    may hold. One of these holds: ``empty`` (nothing was recorded), ``damaged`` (a
+    packet was cut off, it has to be mended), ``complete`` (nothing more fits or may be
+    written); or it has begun and can be gone on with. ``reserved``: as the drive says;
+    some forget that when something was recorded.
+    """
+
+    number: int
+    start: int
+    blocks: int
+    next_writable: int
+    free: int
+    damaged: bool
+    complete: bool
+    empty: bool
+    reserved: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where a disc written in packets of variable size stands.
@@ -34,7 +55,9 @@ class Layout:
     know (then ``needs_repair``). ``session_start`` is that of the open session
     or of the one that the next write begins. ``last_block`` is the last one
     with data as far as the tables tell, -1 on a blank disc; ``last_certain`` is
-    False where it has to be looked for at or before that address.
+    False where it has to be looked for at or before that address. ``first`` is the
+    first track of the open session where another follows it; as long as it is empty
+    the session is not open, and a disc with nothing else on it is blank.
     """
 
     sessions: tuple[SessionSpan, ...] = ()
@@ -48,7 +71,7 @@ class Layout:
     appendable: bool = False
     blank: bool = False
     needs_repair: bool = False
-    track_start: int = 0
+    first: FirstTrack | None = None
 
 
 def layout(disc: DiscState, tracks: Sequence[Track], links: int = CD_LINK_BLOCKS) -> Layout:
@@ -60,12 +83,15 @@ def layout(disc: DiscState, tracks: Sequence[Track], links: int = CD_LINK_BLOCKS
     closed = [track for track in tracks[:-1] if track.session != current.session]
     opened = [track for track in tracks if track.session == current.session]
     start = opened[0].start
+    first = first_track(opened[0]) if len(opened) > 1 else None
     next_writable = -1 if current.next_writable is None else current.next_writable
     damaged = next_writable < 0 or current.damaged
     holds_data = disc.status != "blank" and (
-        damaged or len(opened) > 1 or next_writable > current.start
+        damaged
+        or next_writable > current.start
+        or any(not first_track(track).empty for track in opened[:-1])
     )
-    last, certain = _last_block(tracks, next_writable, damaged, links)
+    last, certain = _last_block(tracks, damaged, links)
     spans = _spans(closed)
     if holds_data:
         spans += (SessionSpan(start, None),)
@@ -76,12 +102,32 @@ def layout(disc: DiscState, tracks: Sequence[Track], links: int = CD_LINK_BLOCKS
         next_writable=next_writable,
         free_blocks=0 if damaged else current.free,
         capacity=_capacity(disc, tracks, next_writable),
-        session_start=start if holds_data or next_writable < 0 else next_writable,
+        session_start=start if holds_data or first or next_writable < 0 else next_writable,
         session_open=holds_data,
         appendable=True,
         blank=not holds_data and not spans,
         needs_repair=damaged,
-        track_start=current.start,
+        first=first,
+    )
+
+
+def first_track(track: Track) -> FirstTrack:
+    """From READ TRACK INFORMATION of that track."""
+    position = track.next_writable
+    if position is None and track.reserved and track.blank and track.free and not track.damaged:
+        position = track.start  # a drive that names none for a track it keeps free
+    complete = not track.damaged and (position is None or track.free == 0)
+    writable = position is not None and not track.damaged and not complete
+    return FirstTrack(
+        number=track.number,
+        start=track.start,
+        blocks=track.size,
+        next_writable=position if writable and position is not None else -1,
+        free=track.free if writable else 0,
+        damaged=track.damaged,
+        complete=complete,
+        empty=writable and position == track.start,
+        reserved=track.reserved,
     )
 
 
@@ -97,18 +143,23 @@ def _closed(disc: DiscState, tracks: Sequence[Track]) -> Layout:
     )
 
 
-def _last_block(
-    tracks: Sequence[Track], next_writable: int, damaged: bool, links: int
-) -> tuple[int, bool]:
-    """The last block with data, and whether that is certain."""
-    current = tracks[-1]
-    if damaged:
-        return track_end(current), False
-    if next_writable > current.start:
-        return next_writable - links - 1, True
-    if len(tracks) > 1:
-        return track_end(tracks[-2]), False
+def _last_block(tracks: Sequence[Track], damaged: bool, links: int) -> tuple[int, bool]:
+    """The last block with data, and whether that is certain. ``damaged``: the track
+    that is written to."""
+    for track in reversed(tracks):
+        found = last_of(track, links, torn=track.damaged or (damaged and track is tracks[-1]))
+        if found[0] >= 0:
+            return found
     return -1, True
+
+
+def last_of(track: Track, links: int, *, torn: bool = False) -> tuple[int, bool]:
+    """The last block with data of one track, -1 if there is none, and whether that is
+    certain."""
+    if torn or (track.next_writable is None and not first_track(track).empty):
+        return track_end(track), False
+    position = track.next_writable or track.start
+    return min(position - links - 1, track.end) if position > track.start else -1, True
 
 
 def track_end(track: Track) -> int:
