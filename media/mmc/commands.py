@@ -344,6 +344,9 @@ CloseTrackSession = _command(
     reserved(24),
 )
 
+#: MMC-3 6.33; the size in bytes of the entries (:mod:`media.mmc.cue_sheet`) that follow
+SendCueSheet = _command("SEND CUE SHEET", 0x5D, reserved(40), field("cue_sheet_size", 24))
+
 #: MMC-6 6.22
 ReadBufferCapacity = _command(
     "READ BUFFER CAPACITY",

@@ -315,7 +315,7 @@ class Burner:
         """A bus reset: the packet is finished, the mode pages and the lock are lost."""
         with self._lock:
             if self.loaded:
-                self.recorder.end_packet()
+                self.recorder.break_off()
             self._power_on()
 
     def power_cut(self) -> None:
@@ -378,7 +378,7 @@ class Burner:
         with self._lock:
             on_close, self._on_close = self._on_close, None
             try:
-                self.recorder.end_packet()
+                self.recorder.break_off()
             except Refusal:
                 pass  # a fault that was asked for: nobody is left to tell
             finally:

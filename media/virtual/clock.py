@@ -96,6 +96,15 @@ class Clock:
         self.laser += link_blocks / (BLOCKS_PER_SECOND * self.speed)
         self.head += link_blocks
 
+    def burn_lead(self, blocks: int) -> None:
+        """A lead-in or lead-out, which the drive makes up by itself."""
+        self.laser = max(self.laser, self.seconds) + blocks / (BLOCKS_PER_SECOND * self.speed)
+
+    def burn_lead_out(self, first: bool) -> None:
+        """The end of a session at once: lead-out, and the program memory area."""
+        self.burn_lead(FIRST_LEAD_OUT_BLOCKS if first else LATER_LEAD_OUT_BLOCKS)
+        self.laser += PMA_UPDATE
+
     def rewrite(self, block: int, span: int, bus_blocks: int, *, again: bool = False) -> None:
         """Write ``span`` blocks of the groove over (link blocks included), for which the
         host sent ``bus_blocks``. What follows the last packet while the laser is still

@@ -164,6 +164,10 @@ def _recover(recorder: Recorder, storage: FileStorage, writable: bool) -> None:
     """After a kill: what the image has beyond the last packet that is known of is the
     packet that was open. It ended by an underrun when nobody fed it any more."""
     medium = recorder.medium
+    if medium.recording is not None:
+        recorder.at_once.recover(storage.blocks)
+        if writable:
+            storage.truncate(medium.end)
     track = medium.invisible
     if medium.pending is not None:
         start, count = medium.pending

@@ -38,7 +38,8 @@ class Track:
     ``limit`` is the first block that can not hold its user data, ``next`` the
     next writable address, ``end`` one more than the last block of user data.
     ``torn`` means that a packet was cut off by a power failure, ``repaired``
-    that REPAIR TRACK has ended that packet and only closing is left.
+    that REPAIR TRACK has ended that packet and only closing is left. ``at_once``:
+    recorded in one go, without packets.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Track:
     torn: bool = False
     repaired: bool = False
     xa: bool = False
+    at_once: bool = False
 
     @property
     def writable(self) -> bool:
@@ -100,6 +102,10 @@ class Medium:
         self.calibrations = 0
         #: A packet in a reserved track that is still being written: (start, blocks)
         self.pending: tuple[int, int] | None = None
+        #: The event with which a recording in one go began that has not ended
+        self.recording: Event | None = None
+        #: A session at once behind others was broken off
+        self.broken = False
         # Readable blocks: runs [start, end), sorted.
         self._starts: list[int] = []
         self._ends: list[int] = []
@@ -227,12 +233,17 @@ class Medium:
     def _close_session(self, event: Event) -> None:
         if not self.tracks[-1].closed:
             self.tracks.pop()
-        session = self.sessions[-1]
         last = self.tracks[-1]
-        session.lead_out = last.limit + (RUN_OUT_BLOCKS if last.reserved else 0)
+        lead_out = last.limit + (RUN_OUT_BLOCKS if last.reserved else 0)
+        self._lead_out(lead_out, event["final"])
+
+    def _lead_out(self, lead_out: int, final: bool) -> None:
+        """The session ends here, and another may follow."""
+        session, last = self.sessions[-1], self.tracks[-1]
+        session.lead_out = lead_out
         gap = FIRST_SESSION_GAP if session.number == 1 else LATER_SESSION_GAP
         start = session.lead_out + gap
-        if event["final"] or start >= self.limit or last.number >= LAST_TRACK_NUMBER:
+        if final or start >= self.limit or last.number >= LAST_TRACK_NUMBER:
             self.final = True
             return
         self.sessions.append(Session(session.number + 1))
@@ -240,6 +251,63 @@ class Medium:
 
     def _calibrate(self, event: Event) -> None:
         self.calibrations += 1
+
+    # -- events of recording in one go ------------------------------------------------
+
+    def _begin_recording(self, event: Event) -> None:
+        self.recording = dict(event)
+
+    def _begun(self, what: str) -> Event:
+        begun, self.recording = self.recording, None
+        if begun is None or begun["e"] != what:
+            raise ValueError("it was not begun")
+        return begun
+
+    def _track_at_once(self, event: Event) -> None:
+        begun = self._begun("begin-track")
+        start, count, lost = begun["s"], event["n"], event.get("lost", 0)
+        if not count and not lost:
+            return  # nothing of it was burnt
+        track = self.tracks[-1]
+        track.written, track.at_once, track.xa = True, True, begun["xa"]
+        if count:
+            self._add_run(start, start + count)
+        if lost:
+            self._lost.append((start + count, start + count + lost))
+        track.end = track.next = start + count + lost
+        track.torn = bool(event.get("torn"))
+        if not track.torn:
+            self._close_track({"t": track.number})
+
+    def _session_at_once(self, event: Event) -> None:
+        begun = self._begun("begin-session")
+        starts, end = begun["tracks"], begun["end"]
+        number, session = self.tracks.pop().number, self.sessions[-1].number
+        for first, behind in zip(starts, (*starts[1:], end), strict=True):
+            self.tracks.append(
+                Track(
+                    *(number, session, first, behind, behind, behind),
+                    written=True,
+                    closed=True,
+                    at_once=True,
+                )
+            )
+            number += 1
+        self._add_run(starts[0], end)
+        self._lead_out(end, begun["final"])
+
+    def _lose_session(self, event: Event) -> None:
+        """No lead-in was ever finished: the first session makes the disc useless, a
+        later one leaves those before it readable, and nothing can follow."""
+        self._begun("begin-session")
+        if len(self.sessions) == 1:
+            calibrations = self.calibrations
+            self._spoil(event)
+            self.calibrations = calibrations
+            return
+        self.tracks.pop()
+        self.sessions.pop()
+        self.final = self.broken = True
 
     # -- events of rewritable discs ---------------------------------------------------
 
@@ -309,7 +377,8 @@ class Medium:
         other.sessions = [replace(session) for session in self.sessions]
         other.tracks = [replace(track) for track in self.tracks]
         other.final, other.calibrations = self.final, self.calibrations
-        other.pending = self.pending
+        other.pending, other.recording = self.pending, self.recording
+        other.broken = self.broken
         other._starts, other._ends = self._starts.copy(), self._ends.copy()
         other._lost = self._lost.copy()
         other.wear, other.spoiled = self.wear[:], self.spoiled
@@ -328,6 +397,8 @@ class Medium:
             "ends": self._ends,
             "lost": self._lost,
             "pending": self.pending,
+            "recording": self.recording,
+            "broken": self.broken,
             **self._snapshot_of_rewritable(),
         }
 
@@ -344,6 +415,7 @@ class Medium:
         self._starts, self._ends = list(event["starts"]), list(event["ends"])
         self._lost = [(start, end) for start, end in event["lost"]]
         self.pending = tuple(event["pending"]) if event["pending"] else None
+        self.recording, self.broken = event.get("recording"), event.get("broken", False)
         self.wear = unpacked(event.get("wear", ()))
         self.spoiled = event.get("spoiled", False)
         self.area = Area.restore(event["area"]) if event.get("area") else None
@@ -360,6 +432,12 @@ _EVENTS = {
     "close-track": Medium._close_track,  # t(rack)
     "close-session": Medium._close_session,  # final
     "calibrate": Medium._calibrate,
+    "begin-track": Medium._begin_recording,  # a track at once: s, xa
+    # ... has ended: n (readable blocks), lost (unreadable ones behind them), torn
+    "track": Medium._track_at_once,
+    "begin-session": Medium._begin_recording,  # tracks (their first blocks), end, final
+    "session": Medium._session_at_once,  # is complete
+    "lose-session": Medium._lose_session,  # was broken off
     # a rewritable disc: blanking or formatting begins, and is done
     "spoil": Medium._spoil,
     "blank": Medium._blank,  # full

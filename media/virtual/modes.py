@@ -60,6 +60,8 @@ class ModePages:
         }
         if mrw:
             self._defaults[pages.MRW] = pages.MrwPage.build({})
+        #: Page 05h was set since the drive was switched on
+        self.selected = False
         self._maximum = (speed, read_speed, buffer_bytes, rewriter, mrw)
         self._rewriter = rewriter
         self.current = dict(self._defaults)
@@ -67,6 +69,7 @@ class ModePages:
     def reset(self) -> None:
         """Forget what was selected."""
         self.current = dict(self._defaults)
+        self.selected = False
 
     def set_speed(self, speed: float) -> None:
         maximum, read_speed, buffer_bytes, rewriter, _ = self._maximum
@@ -99,7 +102,9 @@ class ModePages:
             self._validate(fields, page)
             accepted[fields.page_code] = page
         self.current.update(accepted)
-        return pages.WRITE_PARAMETERS in accepted
+        chosen = pages.WRITE_PARAMETERS in accepted
+        self.selected = self.selected or chosen
+        return chosen
 
     def _validate(self, header: construct.Container[Any], page: bytes) -> None:
         known = self._defaults.get(header.page_code)
@@ -121,10 +126,15 @@ class ModePages:
 
     @property
     def write_settings(self) -> WriteSettings:
-        """What page 05h means for the laser."""
+        """What page 05h means for the laser: nothing, until somebody has set it."""
+        if not self.selected:
+            return WriteSettings()
         page = pages.WriteParameters.parse(self.current[pages.WRITE_PARAMETERS])
         return WriteSettings(
             packets=page.write_type == pages.PACKET,
+            track_at_once=page.write_type == pages.TRACK_AT_ONCE and _data(page),
+            session_at_once=page.write_type == pages.SESSION_AT_ONCE,
+            test=bool(page.test_write),
             packet_size=page.packet_size if page.fixed_packet else 0,
             xa=page.data_block_type == pages.MODE_2_XA_FORM_1,
             another_session=page.multi_session == pages.APPENDABLE,
@@ -134,6 +144,7 @@ class ModePages:
         """An independent copy."""
         other = ModePages(*self._maximum)
         other.current = dict(self.current)
+        other.selected = self.selected
         return other
 
 
@@ -188,6 +199,14 @@ def _tracks_fit(page: construct.Container[Any]) -> bool:
     )
 
 
+def _data(page: construct.Container[Any]) -> bool:
+    """Whether a track at once is to hold data, in blocks of 2,048 bytes."""
+    return bool(
+        page.track_mode & ~COPY_PERMITTED in (pages.DATA_UNINTERRUPTED, pages.DATA_INCREMENTAL)
+        and page.data_block_type in (pages.MODE_1, pages.MODE_2_XA_FORM_1)
+    )
+
+
 def _changeable(code: int, page: bytes) -> bytes:
     """The mask of what MODE SELECT may change (SPC-4 6.11)."""
     header = page[: pages.PageHeader.sizeof()]
@@ -213,6 +232,7 @@ def _capabilities(
     fields = {
         "page_length": pages.Capabilities.sizeof() - header + len(body),
         "method_2": 1,
+        "test_write": 1,
         "cd_rw_read": 1,
         "cd_r_read": 1,
         "cd_r_write": 1,

@@ -82,6 +82,8 @@ class Overwriter(Recorder):
         self.clock.rewrite(first * FIXED_PACKET_SPAN, span, count, again=partly)
 
     def _check_packets(self, block: int, count: int) -> None:
+        if self.settings.at_once:
+            raise Refusal(refusal.INCOMPATIBLE_FORMAT)
         if not self.settings.packets:
             raise Refusal(refusal.COMMAND_SEQUENCE_ERROR)
         if self.settings.packet_size != FIXED_PACKET:

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from media.mmc.address import PREGAP
 from media.virtual import refusal
+from media.virtual.at_once import AtOnce
 from media.virtual.clock import CALIBRATION, PMA_UPDATE, Clock
 from media.virtual.faults import Faults
 from media.virtual.medium import (
@@ -59,6 +60,14 @@ class WriteSettings(NamedTuple):
     packet_size: int = 0
     xa: bool = False
     another_session: bool = False
+    track_at_once: bool = False
+    session_at_once: bool = False
+    #: At once, but only to see whether it would go well: nothing is recorded
+    test: bool = False
+
+    @property
+    def at_once(self) -> bool:
+        return self.track_at_once or self.session_at_once
 
 
 @dataclass(slots=True)
@@ -89,6 +98,7 @@ class Recorder:
         self.faults = faults
         self.settings = WriteSettings()
         self.packet: Packet | None = None
+        self.at_once = AtOnce(self)
         #: Packets begun since the burner was opened
         self.packets = 0
         self._dirty = False
@@ -100,12 +110,14 @@ class Recorder:
     @property
     def blank(self) -> bool:
         """Whether nothing was ever recorded on the disc."""
-        return self.medium.blank and self.packet is None
+        return self.medium.blank and self.packet is None and not self.at_once.records
 
     @property
     def recorded_end(self) -> int:
         """What READ CAPACITY counts, the open packet included."""
         packet, end = self.packet, self.medium.recorded_end
+        if self.at_once.records:
+            return max(self.at_once.end, end)
         return max(packet.end, end) if packet is not None else end
 
     # -- writing ------------------------------------------------------------------
@@ -115,6 +127,9 @@ class Recorder:
         continues the one that is open."""
         packet = self.packet
         if packet is None or packet.end != block:
+            if self.settings.at_once:
+                self.at_once.write(block, count, data)
+                return
             packet = self._begin(block, count)
         elif block + count > packet.track.limit:
             raise Refusal(refusal.PACKET_DOES_NOT_FIT)
@@ -192,6 +207,7 @@ class Recorder:
         open. (The clock goes on; :meth:`synchronize` waits for it.)"""
         packet = self.packet
         if packet is None:
+            self.at_once.finish()
             return
         if self.faults.write_errors.get(packet.number) == "sync":
             self._break(packet, self._unburnt(packet, "write error", packet.end - 1))
@@ -227,6 +243,7 @@ class Recorder:
 
     def synchronize(self) -> None:
         """End the packet, and return when it is durable on the host too."""
+        self.at_once.check_complete()
         self.end_packet()
         self.clock.drain()
         self.make_durable()
@@ -243,11 +260,17 @@ class Recorder:
         self.journal.append(event)
         self._dirty = True
 
+    def break_off(self) -> None:
+        """Nobody feeds the drive any more: what is open ends as by an underrun."""
+        self.at_once.break_off()
+        self.end_packet()
+
     # -- misfortune -----------------------------------------------------------------
 
     def tear(self) -> None:
         """The power goes, or the disc is pulled out: what is in the buffer is lost."""
         packet, self.packet = self.packet, None
+        self.at_once.tear()
         if packet is not None:
             end = self._unburnt(packet, "cut", packet.end)
             self._forget(packet, end)
@@ -266,6 +289,7 @@ class Recorder:
                 raise Refusal(refusal.COMMAND_SEQUENCE_ERROR)
             self.end_packet()
             self.clock.drain()
+        self.at_once.check_idle()
         if self.medium.spoiled:
             raise Refusal(refusal.MEDIUM_FORMAT_CORRUPTED)
         if self.medium.readable_end(block) < block + count or self.faults.unreadable:
@@ -299,16 +323,22 @@ class Recorder:
         """The address at which the next WRITE to a track has to be."""
         if self.packet is not None and self.packet.track is track:
             return self.packet.end
+        if self.settings.at_once and track is self.medium.invisible:
+            return self.at_once.next_writable(track)
         return track.next if track.writable else None
 
     def written(self, track: Track) -> bool:
         """Whether a track has anything in it, be it still in the buffer."""
+        if self.at_once.records and track is self.medium.invisible:
+            return True
         return track.written or (self.packet is not None and self.packet.track is track)
 
     def free(self, track: Track) -> int:
         """Blocks from the next writable address to the track's end."""
         if self.packet is not None and self.packet.track is track:
             return track.limit - self.packet.end
+        if self.at_once.records and track is self.medium.invisible:
+            return max(0, track.limit - self.at_once.end)
         return track.free
 
     def reserve(self, blocks: int) -> None:
@@ -343,7 +373,7 @@ class Recorder:
     def check_close_track(self, track: Track) -> None:
         """Refuse to close a track that cannot be closed as it is."""
         self.end_packet()
-        if track.closed or track.repaired:
+        if track.closed or track.repaired or self.at_once.just_closed(track):
             return
         if track.torn:
             raise Refusal(refusal.INCOMPLETE_TRACK)
@@ -353,7 +383,8 @@ class Recorder:
             raise Refusal(refusal.COMMAND_SEQUENCE_ERROR)
 
     def close_track(self, number: int) -> None:
-        if not self.medium.tracks[number - 1].closed:
+        track = self.medium.tracks[number - 1]
+        if not (track.closed or self.at_once.just_closed(track)):
             self.record({"e": "close-track", "t": number})
         self.synchronize()
 
@@ -431,4 +462,5 @@ class Recorder:
         if self.packet is not None:
             track = other.medium.tracks[self.packet.track.number - 1]
             other.packet = replace(self.packet, track=track)
+        other.at_once.copy(self.at_once)
         return other

@@ -50,8 +50,8 @@ def _toc(burner: Burner, cdb: Any) -> bytes:
     tracks = [track for track in medium.tracks if track.written]
     if not tracks or tracks[-1].number < first != replies.LEAD_OUT_TRACK:
         raise Refusal(refusal.INVALID_FIELD_IN_CDB)
-    wanted = [(t.number, t.start) for t in tracks if t.number >= first]
-    wanted.append((replies.LEAD_OUT_TRACK, medium.recorded_end))
+    wanted = [(_control(t), t.number, t.start) for t in tracks if t.number >= first]
+    wanted.append((_control(tracks[-1]), replies.LEAD_OUT_TRACK, medium.recorded_end))
     return _short(cdb, tracks[0].number, tracks[-1].number, wanted)
 
 
@@ -63,23 +63,28 @@ def _sessions(burner: Burner, cdb: Any) -> bytes:
     tracks = [track for track in medium.session_tracks(number) if track.written]
     if not tracks:
         raise Refusal(refusal.INVALID_FIELD_IN_CDB)
-    return _short(cdb, 1, number, [(tracks[0].number, tracks[0].start)])
+    return _short(cdb, 1, number, [(_control(tracks[0]), tracks[0].number, tracks[0].start)])
+
+
+def _control(track: Track) -> int:
+    """Data, in packets or recorded in one go."""
+    return pages.DATA_UNINTERRUPTED if track.at_once else pages.DATA_INCREMENTAL
 
 
 def _closed(medium: Medium) -> list[Session]:
     return [session for session in medium.sessions if session.lead_out is not None]
 
 
-def _short(cdb: Any, first: int, last: int, entries: Iterable[tuple[int, int]]) -> bytes:
+def _short(cdb: Any, first: int, last: int, entries: Iterable[tuple[int, int, int]]) -> bytes:
     body = b"".join(
         replies.TocEntry.build(
             {
-                "control": pages.DATA_INCREMENTAL,
+                "control": control,
                 "track_number": number,
                 "track_start_address": time_of(block) if cdb.msf else block,
             }
         )
-        for number, block in entries
+        for control, number, block in entries
     )
     length = replies.TocHeader.sizeof() - _LENGTH + len(body)
     header: bytes = replies.TocHeader.build(
@@ -93,13 +98,21 @@ def _short(cdb: Any, first: int, last: int, entries: Iterable[tuple[int, int]]) 
 Msf = tuple[int, int, int]
 
 
-def _entry(session: int, point: int, place: Msf, *, adr: int = 1, time: Msf = (0, 0, 0)) -> bytes:
+def _entry(
+    session: int,
+    point: int,
+    place: Msf,
+    control: int,
+    *,
+    adr: int = 1,
+    time: Msf = (0, 0, 0),
+) -> bytes:
     names = ("p_minute", "p_second", "p_frame", "minute", "second", "frame")
     built: bytes = replies.FullTocEntry.build(
         {
             "session_number": session,
             "adr": adr,
-            "control": pages.DATA_INCREMENTAL,
+            "control": control,
             "point": point,
             **dict(zip(names, place + time, strict=True)),
         }
@@ -124,20 +137,24 @@ def _full_toc(burner: Burner, cdb: Any) -> bytes:
 
 def _session_entries(medium: Medium, session: Session, kind: int) -> bytes:
     tracks = medium.session_tracks(session.number)
+    first, last = _control(tracks[0]), _control(tracks[-1])
     lead_out = session.lead_out or 0
     entries = [
-        _entry(session.number, _FIRST_TRACK, (tracks[0].number, kind, 0)),
-        _entry(session.number, _LAST_TRACK, (tracks[-1].number, 0, 0)),
-        _entry(session.number, _LEAD_OUT, to_msf(lead_out)),
+        _entry(session.number, _FIRST_TRACK, (tracks[0].number, kind, 0), first),
+        _entry(session.number, _LAST_TRACK, (tracks[-1].number, 0, 0), last),
+        _entry(session.number, _LEAD_OUT, to_msf(lead_out), last),
     ]
-    entries += [_entry(session.number, track.number, to_msf(track.start)) for track in tracks]
-    entries.append(_next_session(medium, session, lead_out))
+    entries += [
+        _entry(session.number, track.number, to_msf(track.start), _control(track))
+        for track in tracks
+    ]
+    entries.append(_next_session(medium, session, lead_out, first))
     if session.number == 1:
-        entries.append(_entry(1, _LEAD_IN_OF_DISC, medium.kind.lead_in, adr=_MODE_5))
+        entries.append(_entry(1, _LEAD_IN_OF_DISC, medium.kind.lead_in, first, adr=_MODE_5))
     return b"".join(entries)
 
 
-def _next_session(medium: Medium, session: Session, lead_out: int) -> bytes:
+def _next_session(medium: Medium, session: Session, lead_out: int, control: int) -> bytes:
     """Point B0h: where the next program area may begin, if there may be one."""
     if medium.final and session is medium.sessions[-1]:
         time = _NO_TIME
@@ -145,14 +162,14 @@ def _next_session(medium: Medium, session: Session, lead_out: int) -> bytes:
         gap = FIRST_SESSION_GAP if session.number == 1 else LATER_SESSION_GAP
         time = to_msf(lead_out + gap - PREGAP)
     place = to_msf(medium.kind.lead_out)
-    return _entry(session.number, _NEXT_SESSION, place, adr=_MODE_5, time=time)
+    return _entry(session.number, _NEXT_SESSION, place, control, adr=_MODE_5, time=time)
 
 
 def _pma(burner: Burner, cdb: Any) -> bytes:
     """Format 3: every track that the program memory area knows, with start and end."""
     medium = burner.recorder.medium
     body = b"".join(
-        _entry(0, track.number, to_msf(track.start), time=to_msf(_stop(track)))
+        _entry(0, track.number, to_msf(track.start), _control(track), time=to_msf(_stop(track)))
         for track in medium.tracks
         if track.closed or track.reserved
     )

@@ -9,6 +9,7 @@ from media.mmc import features as f
 from media.mmc import replies
 from media.virtual import refusal
 from media.virtual.area import Area
+from media.virtual.at_once import LONGEST_CUE_SHEET
 from media.virtual.commands.table import command
 from media.virtual.kinds import FIXED_PACKET
 from media.virtual.medium import LINK_BLOCKS
@@ -209,14 +210,20 @@ def _incremental() -> bytes:
 
 
 def _track_at_once(burner: Burner) -> bytes:
-    rewriter = {"cd_rw": burner.rewriter}
+    rewriter = {"cd_rw": burner.rewriter, "test_write": 1}
     fields = rewriter | {"buffer_underrun_free": 1, "data_type_supported": _DATA_BLOCK_TYPES}
     built: bytes = f.CdTrackAtOnceData.build(fields)
     return built
 
 
 def _mastering(burner: Burner) -> bytes:
-    fields = {"buffer_underrun_free": 1, "session_at_once": 1, "cd_rw": burner.rewriter}
+    fields = {
+        "buffer_underrun_free": 1,
+        "session_at_once": 1,
+        "test_write": 1,
+        "cd_rw": burner.rewriter,
+        "maximum_cue_sheet_length": LONGEST_CUE_SHEET,
+    }
     built: bytes = f.CdMasteringData.build(fields)
     return built
 

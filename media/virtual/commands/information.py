@@ -84,7 +84,8 @@ def _disc_status(recorder: Recorder) -> tuple[int, int]:
     if medium.spoiled:
         return replies.DISC_COMPLETE, replies.SESSION_DAMAGED
     if medium.final:
-        return replies.DISC_COMPLETE, replies.SESSION_COMPLETE
+        state = replies.SESSION_DAMAGED if medium.broken else replies.SESSION_COMPLETE
+        return replies.DISC_COMPLETE, state
     if recorder.blank:
         return replies.DISC_BLANK, replies.SESSION_EMPTY
     tracks = medium.session_tracks(len(medium.sessions))
@@ -126,13 +127,16 @@ def read_track_information(burner: Burner, cdb: Any, data: Buffer) -> bytes:
     written = recorder.written(track)
     next_writable = _next_writable(burner, track)
     known = _last_recorded_known(burner, track)
-    packet = written or (track.reserved and burner.faults.empty_reservation_is_packet)
+    whole = track.at_once or (written and not track.written and recorder.at_once.records)
+    packet = (written and not whole) or (
+        track.reserved and not written and burner.faults.empty_reservation_is_packet
+    )
     built: bytes = replies.TrackInformation.build(
         {
             "logical_track_number_lsb": track.number,
             "session_number_lsb": track.session,
             "damage": track.torn,
-            "track_mode": _track_mode(track, written),
+            "track_mode": _track_mode(track, written and not whole),
             "reserved_track": track.reserved,
             "blank": not written,
             "packet": packet,

@@ -32,7 +32,16 @@ def find_track(burner: Burner, number: int) -> Track:
 
 @command(c.SynchronizeCache)
 def synchronize_cache(burner: Burner, cdb: Any, data: Buffer) -> bytes:
+    burner.recorder.at_once.check_complete()
     burner.start("synchronize", seconds=0.0, immed=bool(cdb.immed))
+    return b""
+
+
+@command(c.SendCueSheet, records=True)
+def send_cue_sheet(burner: Burner, cdb: Any, data: Buffer) -> bytes:
+    if len(data) < cdb.cue_sheet_size:
+        raise Refusal(refusal.INVALID_FIELD_IN_PARAMETER_LIST)
+    burner.recorder.at_once.take_cue_sheet(bytes(data[: cdb.cue_sheet_size]))
     return b""
 
 
@@ -63,6 +72,9 @@ def repair_track(burner: Burner, cdb: Any, data: Buffer) -> bytes:
 def close_track_session(burner: Burner, cdb: Any, data: Buffer) -> bytes:
     """MMC-6 6.3. What cannot be closed is refused at once, also with IMMED."""
     recorder = burner.recorder
+    if recorder.settings.test and cdb.close_function in (c.CLOSE_TRACK, c.CLOSE_SESSION):
+        recorder.end_packet()
+        return b""
     stop = (c.STOP_BACKGROUND_FORMAT, c.CLOSE_SESSION)
     if recorder.background is not None and cdb.close_function in stop:
         burner.start("suspend", seconds=0.0, immed=bool(cdb.immed))

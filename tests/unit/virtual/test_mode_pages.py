@@ -44,7 +44,7 @@ def test_both_lengths_agree(hand: Hand) -> None:
 def test_capabilities_say_that_it_writes_cd_r(hand: Hand) -> None:
     page = sense(hand, 0x2A)[8:]
     assert page[0] == 0x2A and page[1] == len(page) - 2
-    assert page[3] == 0x01  # writes CD-R, and neither CD-RW nor DVD
+    assert page[3] == 0x05  # writes CD-R, also to try; neither CD-RW nor DVD
     fields = p.Capabilities.parse(page)
     assert fields.buffer_size_supported == 2048
     assert fields.maximum_write_speed_supported == 2822

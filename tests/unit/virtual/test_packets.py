@@ -112,8 +112,12 @@ def test_reading_may_be_refused_while_a_packet_is_open(hand: Hand) -> None:
 
 
 def test_a_drive_that_is_not_set_for_packets_refuses(hand: Hand) -> None:
-    hand.select(p.WriteParameters.build({"write_type": 1, "track_mode": 5, "data_block_type": 8}))
+    fields = {"write_type": 1, "track_mode": 0, "data_block_type": 0}
+    hand.select(p.WriteParameters.build(fields))  # audio
     assert refusal(hand.write, 0) == (5, 0x2C, 0)
+    hand.burner.reset()
+    hand.swallow()
+    assert refusal(hand.write, 0) == (5, 0x2C, 0)  # nobody has said how
 
 
 def test_a_track_has_one_data_mode(hand: Hand) -> None:

@@ -99,5 +99,5 @@ def test_calibration_areas_are_not_used_up(hand: Hand) -> None:
 
 def test_capabilities_say_that_it_writes_cd_rw_at_10x(hand: Hand) -> None:
     page = hand.send(c.ModeSense10, page_code=0x2A, allocation_length=255)[8:]
-    assert page[3] == 0x03
+    assert page[3] == 0x07
     assert p.Capabilities.parse(page).maximum_write_speed_supported == 1764
