@@ -34,6 +34,7 @@ class State:
         "embedded",
         "epoch",
         "extension",
+        "extent",
         "floor",
         "gid",
         "links",
@@ -63,6 +64,8 @@ class State:
         self.embedded: bytes | None = None
         self.runs: tuple[Run, ...] = ()
         self.overlay: Overlay | None = None
+        # Runs and what the bridge's cost knows of them (bridge/cost.py).
+        self.extent: tuple[tuple[Run, ...], Extent] | None = None
         # Of a directory: the key and the unique id of the one it is in, where
         # that may differ from what its parent FID on the disc says.
         self.parent: tuple[int, int] | None = None
@@ -132,6 +135,17 @@ class State:
         return self.overlay.put(start, end, None, 0)
 
 
+class Extent(NamedTuple):
+    """Where the runs of a file lie, in sum. A hole behind the last one is not counted."""
+
+    sections: int  # with the holes between them; adjacent runs are one
+    runs: int  # that are recorded
+    recorded: int  # blocks
+    holes: int  # blocks
+    longest: int  # blocks of the longest hole
+    end: int  # bytes, of the last run
+
+
 def same_runs(one: State, other: State) -> bool:
     """Whether both have their content in the same blocks of the disc."""
     return one.runs is other.runs or one.runs == other.runs
@@ -184,7 +198,7 @@ class Directory:
 class Node:
     """One inode: its identity while anybody knows it."""
 
-    __slots__ = ("directory", "handles", "key", "pinned", "state")
+    __slots__ = ("cost", "directory", "handles", "key", "pinned", "state")
 
     def __init__(self, key: int, state: State, directory: Directory | None = None) -> None:
         self.key = key
@@ -192,3 +206,4 @@ class Node:
         self.directory = directory
         self.handles = 0
         self.pinned: list[Segment] | None = None
+        self.cost = 0  # its part of what the bridge costs, where there is one

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from udffs.commit.spool import Segment
@@ -32,15 +33,23 @@ def blocks_touched(start: int, end: int) -> int:
     return (end - 1) // BLOCK - start // BLOCK + 1 if end > start else 0
 
 
+def _gaps(pieces: list[Piece]) -> int:
+    """How often a block that no piece touches lies between one and the next."""
+    return sum(
+        after.start // BLOCK > (before.end - 1) // BLOCK + 1 for before, after in pairwise(pieces)
+    )
+
+
 class Overlay:
     """Ranges of a file that are in the spool, in order of their start."""
 
-    __slots__ = ("_starts", "blocks", "pieces")
+    __slots__ = ("_starts", "blocks", "pieces", "ranges")
 
     def __init__(self) -> None:
         self._starts: list[int] = []
         self.pieces: list[Piece] = []
         self.blocks = 0
+        self.ranges = 0  # how many block_ranges() there are
 
     def __bool__(self) -> bool:
         return bool(self.pieces)
@@ -51,6 +60,7 @@ class Overlay:
         twin._starts = self._starts.copy()
         twin.pieces = self.pieces.copy()
         twin.blocks = self.blocks
+        twin.ranges = self.ranges
         return twin
 
     def part(self, start: int, end: int) -> Overlay:
@@ -71,8 +81,11 @@ class Overlay:
             return self._append(start, end, segment, position)
         before = self.covered_blocks(start, end)
         first, last = self._cut_out(start, end)
+        low = max(0, first - 1)
+        gaps = _gaps(self.pieces[low : last + 1])
         self._starts[first:last] = [start]
         self.pieces[first:last] = [Piece(start, end, segment, position)]
+        self.ranges += _gaps(self.pieces[low : first + 2]) - gaps
         grown = blocks_touched(start, end) - before
         self.blocks += grown
         return grown
@@ -81,13 +94,18 @@ class Overlay:
         grown = blocks_touched(start, end)
         if self.pieces:
             last = self.pieces[-1]
-            if (last.end - 1) // BLOCK == start // BLOCK:
+            apart = start // BLOCK - (last.end - 1) // BLOCK
+            if apart == 0:
                 grown -= 1
+            elif apart > 1:
+                self.ranges += 1
             follows = segment is None or last.position + last.end - last.start == position
             if last.end == start and last.segment is segment and follows:
                 self.pieces[-1] = Piece(last.start, end, segment, last.position)
                 self.blocks += grown
                 return grown
+        else:
+            self.ranges = 1
         self._starts.append(start)
         self.pieces.append(Piece(start, end, segment, position))
         self.blocks += grown
@@ -146,7 +164,9 @@ class Overlay:
             self._recount()
 
     def _recount(self) -> None:
-        self.blocks = sum(count for _, count in self.block_ranges())
+        ranges = self.block_ranges()
+        self.ranges = len(ranges)
+        self.blocks = sum(count for _, count in ranges)
 
     def slices(self, start: int, end: int) -> Iterator[Piece]:
         """The pieces within ``start`` to ``end``, cut to it, in order."""

@@ -4,12 +4,18 @@ Free space as programs see it leaves out what closing the disc needs, one
 commit, and a few packets that may be lost to bad spots; and what has been
 promised to changes that are not on the disc yet. Every number is in blocks
 of 2,048 bytes, kept up to date at O(1) an operation.
+
+Where closing writes an ISO 9660 view (the bridge), what that takes is kept back
+as well, and once more for a second try. It follows the live tree, name by
+name: its cost is a sum (:mod:`udffs.commit.bridge.cost`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
+from udffs.commit.bridge import cost
 from udffs.errors import NoSpaceError
 
 ANCHOR_DISTANCE = 257  # the last packet spans N-256 to N (UDF 6.10.1)
@@ -17,6 +23,8 @@ PACKETS_OF_A_COMMIT = 2
 PACKETS_OF_A_CLOSE = 2
 VAT_ICBS = 2
 ALLOCATION_EXTENTS = 16
+PACKETS_OF_A_BRIDGE = 2  # what does not fit the last packet goes before it
+BRIDGES = 2  # the second one if the first is lost
 LOST_PACKETS = 2
 TRACK_REPAIR = 150 + 7  # the pre-gap of the track after a repaired one
 VAT_ENTRIES_PER_BLOCK = 512
@@ -57,12 +65,22 @@ class Room:
         """Blocks that programs may still use; never below 0."""
         return max(0, self.free - self.closing - self.promised)
 
-    def promise(self, blocks: int, *, deleting: bool = False) -> None:
-        """Set ``blocks`` aside for a change. Raises NoSpaceError.
+    def grown(self, bridge: int) -> int:
+        """By how many blocks ``closing`` grows with the cost of the bridge."""
+        return 0
+
+    def grow_bridge(self, cost: int) -> None:
+        """The bridge costs so much more, or less."""
+
+    def promise(self, blocks: int, *, bridge: int = 0, deleting: bool = False) -> None:
+        """Set ``blocks`` aside for a change by which the cost of the bridge will
+        grow by so much at most. Raises NoSpaceError.
 
         Deleting may use a part of what is kept: it works on a full disc.
         """
         room = self.free - self.closing - self.promised
+        if bridge > 0:
+            room -= self.grown(bridge)
         if deleting:
             room += self.spare
         if blocks > room:
@@ -86,19 +104,51 @@ class Room:
         """Inodes have so many numbers now, free ones among them."""
 
 
+class ClosingCost(NamedTuple):
+    """What closing will cost and leave, in blocks."""
+
+    #: Written at most: what is uncommitted, the bridge, the VAT, the last packet
+    commit: int
+    #: The part of it for the bridge, 0 without one
+    bridge: int
+    #: Lost between this session and the next: lead-out, lead-in and pre-gap
+    session: int
+    #: What programs could still use in a next session
+    free_after: int
+    #: Whether there can be one
+    next_possible: bool
+
+
 class Reserve(Room):
     """The room on a write-once disc."""
 
-    def __init__(self, *, free: int, link_blocks: int, packet_limit: int, opening: int) -> None:
+    def __init__(
+        self,
+        *,
+        free: int,
+        link_blocks: int,
+        packet_limit: int,
+        opening: int,
+        bridge: int | None = None,
+        session_gap: int = 0,
+        next_opening: int = 0,
+    ) -> None:
         """``free``: blocks from the next writable address to the last
         possible lead-out; ``opening``: blocks that opening a session costs
-        before anything else can be written (0 in an open one)."""
+        before anything else can be written (0 in an open one). ``bridge``: what the
+        bridge costs that the next close writes, None if it writes none.
+        ``session_gap``: blocks that are lost behind this session, ``next_opening``:
+        those that opening another one costs."""
         super().__init__()
         self._free = free
         self._link_blocks = link_blocks
         self._packet_limit = packet_limit
         self._opening = opening
+        self.bridge = bridge
+        self._session_gap = session_gap
+        self._next_opening = next_opening
         self._vat_entries = 0
+        self._fixed = self._without_bridge()
 
     @property
     def free(self) -> int:
@@ -107,16 +157,52 @@ class Reserve(Room):
     @property
     def closing(self) -> int:
         """Blocks that one commit and the close need, bad spots included."""
-        vat = self._vat_entries // VAT_ENTRIES_PER_BLOCK + 2
-        packets = PACKETS_OF_A_COMMIT + PACKETS_OF_A_CLOSE
-        links = packets * self._link_blocks
-        commit = vat + VAT_ICBS + ALLOCATION_EXTENTS
-        close = vat + VAT_ICBS + ANCHOR_DISTANCE
-        return self._opening + commit + close + links + self.spare
+        return self._opening + self._fixed + BRIDGES * self._bridge_blocks
+
+    def _without_bridge(self) -> int:
+        commit = self._vat_blocks + ALLOCATION_EXTENTS + PACKETS_OF_A_COMMIT * self._link_blocks
+        lost = LOST_PACKETS * self._packet_limit + TRACK_REPAIR
+        return commit + self._last_packets + lost
+
+    @property
+    def _vat_blocks(self) -> int:
+        return self._vat_entries // VAT_ENTRIES_PER_BLOCK + 2 + VAT_ICBS
+
+    @property
+    def _last_packets(self) -> int:
+        """What closing writes, besides the bridge."""
+        return self._vat_blocks + ANCHOR_DISTANCE + PACKETS_OF_A_CLOSE * self._link_blocks
+
+    @property
+    def _bridge_blocks(self) -> int:
+        return 0 if self.bridge is None else self._blocks_of(self.bridge)
+
+    def _blocks_of(self, bridge: int) -> int:
+        return cost.blocks(bridge) + PACKETS_OF_A_BRIDGE * self._link_blocks
 
     @property
     def spare(self) -> int:
-        return LOST_PACKETS * self._packet_limit + TRACK_REPAIR
+        """A few packets may be lost, and in the worst case the disc is closed without
+        its bridge."""
+        lost = LOST_PACKETS * self._packet_limit + TRACK_REPAIR
+        return lost + BRIDGES * self._bridge_blocks
+
+    def grown(self, bridge: int) -> int:
+        if self.bridge is None:
+            return 0
+        return BRIDGES * (cost.blocks(self.bridge + bridge) - cost.blocks(self.bridge))
+
+    def grow_bridge(self, cost: int) -> None:
+        if self.bridge is not None:
+            self.bridge += cost
+
+    def closing_cost(self) -> ClosingCost:
+        """What closing the open session, or a new one, will cost and leave."""
+        bridge = self._bridge_blocks
+        commit = self._opening + self.promised + self._last_packets + bridge
+        lost = self._session_gap + self._next_opening
+        left = self._free - commit - lost - self._fixed - BRIDGES * bridge
+        return ClosingCost(commit, bridge, self._session_gap, max(0, left), left > 0)
 
     def settle(self, *, free: int, vat_entries: int, opening: int) -> None:
         """The commit is on the disc; ``free`` blocks are left after it."""
@@ -124,9 +210,12 @@ class Reserve(Room):
         self._free = free
         self._vat_entries = vat_entries
         self._opening = opening
+        self._fixed = self._without_bridge()
 
     def grow_table(self, entries: int) -> None:
-        self._vat_entries = max(self._vat_entries, entries)
+        if entries > self._vat_entries:
+            self._vat_entries = entries
+            self._fixed = self._without_bridge()
 
 
 class RewritableReserve(Room):

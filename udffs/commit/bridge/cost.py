@@ -1,0 +1,260 @@
+"""What the ISO 9660 view of a tree costs at most, as a sum over names and inodes.
+
+A cost is a number that is added up: bytes of directory records and of data
+written out once more, and apart from them the holes of files, which are all
+mapped to one run of zeros (so many blocks are ``ZEROS`` each in a cost). It is a
+pure function of names and of inodes as they are, so the total of a tree can be
+kept up at O(1) an operation; :func:`blocks` tells how much of the disc it is.
+
+An inode whose changes are not on the disc yet costs what it will at most when
+they are, if the commit writes each range of it in one piece.
+"""
+
+from __future__ import annotations
+
+import stat
+
+from udffs.commit.nodes import Extent, State
+from udffs.commit.plan import merge_runs
+from udffs.volume import Run
+from udffs.volume.model import BLOCK
+
+MOST_SECTIONS = 90  # of a file; with more of them it is written out in one piece
+MOST_HOLES = 8192  # blocks of a file; with more of them it is left out
+LONGEST_SECTION = (1 << 32) - BLOCK  # bytes (ECMA-119 9.1.4)
+
+UNIT = 32  # bytes; every cost of records is a multiple, so that totals can be kept short
+ZEROS = 1 << 48  # one block of the run of zeros
+ZEROS_UNIT = 4  # blocks; the same for that
+
+_NAMES = 512  # bytes of a name; UDF's are not longer
+_RECORD = 34  # of a directory record, with its padding (ECMA-119 9.1)
+_ISO_IDENTIFIER = 33
+_JOLIET_IDENTIFIER = 220
+_MAPPED = 10  # bytes that an identifier may be longer than the name it stands for
+_ATTRIBUTES = 44 + 26  # PX, TF (RRIP 4.1.1, 4.1.6)
+_NAME_ENTRY = 5  # NM (RRIP 4.1.4)
+_CONTINUED = 28 + 2 * _NAME_ENTRY  # CE (SUSP 5.1), and a name in more than one piece
+_FITS = 80  # bytes of a name that surely fits its record
+_DEVICE = 20  # PN (RRIP 4.1.2)
+_PATH_ENTRY = 8  # of a path table, without its identifier (ECMA-119 9.4)
+_LONGEST_RECORD = 254
+
+_FIXED = 12
+"""Blocks of any view: path tables begun, the extensions record, the descriptors."""
+
+
+def _units(size: int) -> int:
+    return -(-size // UNIT) * UNIT
+
+
+def _records(size: int) -> int:
+    """Bytes of a directory that records of so many bytes take: none of them crosses a
+    block's end, so all but 254 of a block's bytes are used."""
+    return -(-size * BLOCK // (BLOCK - _LONGEST_RECORD + 2))
+
+
+def _continuation(size: int) -> int:
+    """The same for what does not fit a record."""
+    return size * 4 // 3
+
+
+def _name_cost(length: int) -> int:
+    iso = _RECORD + min(_ISO_IDENTIFIER, length + _MAPPED) + _ATTRIBUTES
+    joliet = _RECORD + min(_JOLIET_IDENTIFIER, 2 * (length + _MAPPED))
+    if length <= _FITS:
+        return _units(_records(iso + _NAME_ENTRY + length + joliet))
+    # The piece in the record and the one behind may both be counted in full.
+    return _units(_records(iso + joliet) + _continuation(_NAME_ENTRY + length + _CONTINUED))
+
+
+_NAME_COSTS = tuple(map(_name_cost, range(_NAMES + 1)))
+
+SECTION = _units(_records(2 * _LONGEST_RECORD))
+"""One more section of a file: a record in both views, for each of its names."""
+
+DIRECTORY = _units(
+    2 * BLOCK
+    + _records(2 * (_RECORD + _ATTRIBUTES) + 2 * _RECORD)
+    + 2 * (2 * _PATH_ENTRY + _ISO_IDENTIFIER + 1 + _JOLIET_IDENTIFIER)
+)
+"""Its last block of both views, which may be nearly empty, its records "." and ".." and its
+entries in both path tables of both."""
+
+EMPTY = DIRECTORY
+"""The cost of a volume with nothing but its root directory."""
+
+
+def blocks(cost: int) -> int:
+    """Blocks that closing writes at most for a view of that cost."""
+    zeros, size = divmod(cost, ZEROS)
+    return -(-size // BLOCK) + min(zeros, MOST_HOLES) + _FIXED
+
+
+def name_cost(name: bytes) -> int:
+    """What a name in UTF-8 costs: a record in both views."""
+    return _NAME_COSTS[min(len(name), _NAMES)]
+
+
+def state_cost(state: State) -> int:
+    """What an inode costs besides its names."""
+    kind = stat.S_IFMT(state.mode)
+    if kind == stat.S_IFREG:
+        return _file_cost(state)
+    if kind == stat.S_IFDIR:
+        return DIRECTORY
+    if kind == stat.S_IFLNK:
+        return link_cost(state.size) * max(1, state.links)
+    if kind in (stat.S_IFCHR, stat.S_IFBLK):
+        return _units(_records(_DEVICE)) * max(1, state.links)
+    return 0
+
+
+def new_cost(mode: int, size: int) -> int:
+    """What an inode that is made costs; ``size`` is that of a symbolic link."""
+    kind = stat.S_IFMT(mode)
+    if kind == stat.S_IFREG:
+        return 0
+    if kind == stat.S_IFDIR:
+        return DIRECTORY
+    if kind == stat.S_IFLNK:
+        return link_cost(size)
+    return _units(_records(_DEVICE)) if kind in (stat.S_IFCHR, stat.S_IFBLK) else 0
+
+
+def link_cost(size: int) -> int:
+    """What the target of a symbolic link costs for each name of it; ``size`` is that of
+    its path components on the disc, of which Latin letters take two bytes here."""
+    return _units(_continuation(2 * size + size // 16 + 64))
+
+
+# -- files -----------------------------------------------------------------------
+
+
+NOTHING = Extent(0, 0, 0, 0, 0, 0)
+
+
+def extent_of(runs: tuple[Run, ...]) -> Extent:
+    """The sum of the runs of a file."""
+    sections = count = recorded = holes = longest = end = 0
+    behind = -1
+    for run in runs:
+        if run.block < 0:
+            continue
+        gap = (run.offset - end + BLOCK - 1) // BLOCK
+        if gap > 0:
+            sections += 1
+            holes += gap
+            longest = max(longest, gap)
+        elif run.block == behind:
+            sections -= 1  # goes on where the one before ends
+        sections += 1
+        count += 1
+        length = -(-run.length // BLOCK)
+        recorded += length
+        behind = run.block + length
+        end = run.offset + run.length
+    return Extent(sections, count, recorded, holes, longest, end)
+
+
+def _extent(state: State) -> Extent:
+    """The same of a state, which remembers it."""
+    runs, known = state.runs, state.extent
+    if not runs:
+        return NOTHING
+    if known is None or known[0] is not runs:
+        known = state.extent = (runs, extent_of(runs))
+    return known[1]
+
+
+def _file_cost(state: State) -> int:
+    size = state.size
+    if not size:
+        return 0
+    if size <= state.room:
+        return BLOCK
+    sections = _plain_sections(state)
+    if sections == 1 and size <= LONGEST_SECTION:
+        return 0
+    if sections:
+        return placed_cost(size, state.links, sections)
+    return _scattered_cost(state)
+
+
+def _plain_sections(state: State) -> int:
+    """The sections of a file without holes whose changes are one range at its
+    end, or none; 0 if it is not so simple."""
+    overlay = state.overlay
+    if not overlay:
+        extent = _extent(state)
+        return 0 if extent.holes or extent.end < state.size else extent.sections
+    if overlay.ranges != 1 or -(-overlay.pieces[-1].end // BLOCK) * BLOCK < state.size:
+        return 0
+    first = overlay.pieces[0].start // BLOCK
+    if not state.runs:
+        return first <= (1 if state.embedded else 0)
+    extent = _extent(state)
+    follows = extent.end // BLOCK <= first <= -(-extent.end // BLOCK)
+    return extent.sections + 1 if follows and not extent.holes else 0
+
+
+def placed_cost(size: int, links: int, sections: int, holes: int = 0, longest: int = 0) -> int:
+    """What a file of ``size`` bytes costs that lies in so many sections with its
+    holes, which are so many blocks, the longest one that many."""
+    if holes > MOST_HOLES:
+        return 0
+    more = size // LONGEST_SECTION
+    if sections + more > MOST_SECTIONS:
+        return -(-size // BLOCK) * BLOCK + more * max(1, links) * SECTION
+    return (sections - 1 + more) * max(1, links) * SECTION + _zeros(longest)
+
+
+def _zeros(count: int) -> int:
+    return -(-count // ZEROS_UNIT) * ZEROS_UNIT * ZEROS
+
+
+def runs_cost(size: int, links: int, runs: tuple[Run, ...]) -> int:
+    """What a file of ``size`` bytes costs, more than fit its ICB, that lies there."""
+    return _extent_cost(size, links, extent_of(runs))
+
+
+def _extent_cost(size: int, links: int, extent: Extent) -> int:
+    tail = (size - extent.end + BLOCK - 1) // BLOCK
+    if tail <= 0:
+        return placed_cost(size, links, extent.sections, extent.holes, extent.longest)
+    longest = max(extent.longest, tail)
+    return placed_cost(size, links, extent.sections + 1, extent.holes + tail, longest)
+
+
+def _scattered_cost(state: State) -> int:
+    size, links, overlay = state.size, state.links, state.overlay
+    if not overlay and not state.embedded:
+        return _extent_cost(size, links, _extent(state))
+    pieces = 0 if overlay is None else len(overlay.pieces)
+    if pieces + len(state.runs) > 2 * MOST_SECTIONS:
+        return _most(state)
+    ranges = [] if overlay is None else overlay.block_ranges()
+    if state.embedded and (not ranges or ranges[0][0]):
+        ranges.insert(0, (0, 1))
+    fresh = [
+        # Anywhere, but no two of them next to each other.
+        Run(first * BLOCK, (1 + index) << 40, min(count * BLOCK, size - first * BLOCK))
+        for index, (first, count) in enumerate(ranges)
+    ]
+    return runs_cost(size, links, merge_runs(state.runs, fresh))
+
+
+def _most(state: State) -> int:
+    """The cost of a file in many pieces, if the worst is made of them."""
+    overlay = state.overlay
+    assert overlay is not None
+    extent, size = _extent(state), state.size
+    every = -(-size // BLOCK)
+    if every - overlay.blocks - extent.recorded - 1 > MOST_HOLES:
+        return 0
+    holes = min(MOST_HOLES, max(0, every - max(overlay.blocks, extent.recorded)))
+    sections = 2 * (extent.runs + 2 * overlay.ranges + 1) + 1
+    if sections <= MOST_SECTIONS:
+        return placed_cost(size, state.links, sections, holes, holes)
+    apart = placed_cost(size, state.links, MOST_SECTIONS, holes, holes)
+    return apart + every * BLOCK
