@@ -1,0 +1,134 @@
+"""Names of the four views: ISO 9660, Joliet, Rock Ridge and UDF."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from udffs.mastering.sources import Source
+
+__all__ = ["Names", "names_of"]
+
+ISO_FILE = 30
+"""Characters of name and extension (ECMA-119 7.5.1), without the version."""
+ISO_DIRECTORY = 31
+JOLIET = 64
+"""UCS-2 characters of a Joliet name."""
+UDF_BYTES = 253
+"""Bytes of a name in UDF that pycdlib writes, without the compression id."""
+ROCK_RIDGE_BYTES = 255
+"""Bytes of a name that systems with Rock Ridge can use."""
+
+_JOLIET_FORBIDDEN = re.compile(r"[*/:;?\\\x00-\x1f\x7f]")
+
+
+class Names(NamedTuple):
+    """The names of one source in the views."""
+
+    iso: str
+    joliet: str
+    rock_ridge: str
+    udf: str
+
+
+def names_of(children: Iterable[Source]) -> dict[int, Names]:
+    """The names of everything in one directory, by the id() of each source."""
+    sources = list(children)
+    real = [source.name for source in sources]
+    joliet = unique([_joliet(name) for name in real], _joliet_fits, str.casefold)
+    iso = _iso_names(sources)
+    rock_ridge = unique(real, _rock_ridge_fits, str)
+    in_udf = unique(real, _udf_fits, _udf_key)
+    rows = zip(sources, iso, joliet, rock_ridge, in_udf, strict=True)
+    return {id(source): Names(*names) for source, *names in rows}
+
+
+def unique(
+    names: list[str], fits: Callable[[str], bool], key: Callable[[str], object]
+) -> list[str]:
+    """The names, those that do not fit or occur twice changed. Those that need no
+    change keep their name."""
+    taken = {key(name) for name in names if fits(name)}
+    seen: set[object] = set()
+    result = []
+    for name in names:
+        if fits(name) and key(name) not in seen:
+            seen.add(key(name))
+            result.append(name)
+            continue
+        number = 0
+        while True:
+            number += 1
+            candidate = _marked(name, f"~{number}", fits)
+            if key(candidate) not in taken:
+                break
+        taken.add(key(candidate))
+        seen.add(key(candidate))
+        result.append(candidate)
+    return result
+
+
+def _marked(name: str, mark: str, fits: Callable[[str], bool]) -> str:
+    """The name with a mark before its extension, as long as fits."""
+    stem, dot, extension = name.rpartition(".")
+    if not stem or len(extension) > 8:
+        stem, dot, extension = name, "", ""
+    low, high = 0, len(stem)
+    while low < high:  # the longest stem that fits
+        middle = (low + high + 1) // 2
+        if fits(f"{stem[:middle]}{mark}{dot}{extension}"):
+            low = middle
+        else:
+            high = middle - 1
+    return f"{stem[:low]}{mark}{dot}{extension}"
+
+
+def _joliet(name: str) -> str:
+    return _JOLIET_FORBIDDEN.sub("_", name)
+
+
+def _joliet_fits(name: str) -> bool:
+    return len(name.encode("utf-16-be")) <= JOLIET * 2
+
+
+def _rock_ridge_fits(name: str) -> bool:
+    return len(name.encode()) <= ROCK_RIDGE_BYTES
+
+
+def _udf_key(name: str) -> bytes:
+    """What pycdlib tells names in a directory apart by: not by how wide they are."""
+    try:
+        return name.encode("latin-1")
+    except UnicodeEncodeError:
+        return name.encode("utf-16-be")
+
+
+def _udf_fits(name: str) -> bool:
+    return len(_udf_key(name)) <= UDF_BYTES
+
+
+def _iso_names(sources: list[Source]) -> list[str]:
+    plain = [_d_characters(source) for source in sources]
+    taken: set[str] = set()
+    names = []
+    for source, (stem, extension) in zip(sources, plain, strict=True):
+        limit = (ISO_DIRECTORY if source.is_directory else ISO_FILE) - len(extension)
+        name, number = f"{stem[:limit]}.{extension}", 0
+        while name in taken:
+            number += 1
+            mark = f"_{number}"
+            name = f"{stem[: limit - len(mark)]}{mark}.{extension}"
+        taken.add(name)
+        names.append(name.rstrip(".") if source.is_directory else f"{name};1")
+    return names
+
+
+def _d_characters(source: Source) -> tuple[str, str]:
+    upper = re.sub(r"[^A-Z0-9_.]", "_", source.name.upper())
+    if source.is_directory:
+        return upper.replace(".", "_") or "_", ""
+    stem, _, extension = upper.rpartition(".")
+    if not stem:
+        stem, extension = upper, ""
+    return stem.replace(".", "_") or "_", extension[:8]
