@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from media.mmc.address import PREGAP
+
 SenseCode = tuple[int, int, int]
 #: A torn packet: nothing of it can be read; the first blocks are new, some after
 #: them unreadable, the rest old; the first new, the rest old, and all is readable.
@@ -68,6 +70,12 @@ class Faults:
     #: After a power cut in a packet: the track needs REPAIR TRACK, or the drive
     #: finds the end by itself.
     cut: Literal["repair", "clean"] = "repair"
+    #: After REPAIR TRACK the track can be written again, which is what the command is
+    #: for (MMC-6 6.30); or it can only be closed.
+    repaired: Literal["writable", "closable"] = "writable"
+    #: A track that needs REPAIR TRACK is reported as damaged; or only as one without a
+    #: next writable address.
+    damage_told: bool = True
     #: A medium error 3/0C while this packet is written, told at the WRITE or at
     #: the SYNCHRONIZE CACHE.
     write_errors: dict[int, Literal["write", "sync"]] = field(default_factory=dict)
@@ -106,6 +114,12 @@ class Faults:
     read_ends_packet: bool = True
     #: Some drives report an empty reserved track with Packet = 0.
     empty_reservation_is_packet: bool = True
+    #: Some drives forget that a track was reserved when something is in it.
+    reservation_remembered: bool = True
+    #: A reserved track that is full is closed by the drive itself; or it has to be told.
+    full_reservation_closes: bool = True
+    #: Blocks between a reserved track's run-out and the track behind it.
+    reservation_gap: int = PREGAP
     #: Some drives know the last recorded address of an open track too.
     last_recorded_of_open_track: bool = False
     #: So many polls until an immediate operation is over (0: at once).

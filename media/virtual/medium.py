@@ -190,9 +190,15 @@ class Medium:
         track.end = start + count + lost
         track.next = track.end + LINK_BLOCKS
         track.torn = bool(event.get("torn"))
+        if not event.get("open"):
+            self._close_if_full(track)
+        self.pending = None
+
+    @staticmethod
+    def _close_if_full(track: Track) -> None:
+        """What a drive does with a reserved track into which no further packet fits."""
         if track.reserved and not track.torn and track.next >= track.limit:
             track.closed = True
-        self.pending = None
 
     def _add_run(self, start: int, end: int) -> None:
         if not self._starts or start >= self._ends[-1]:
@@ -210,7 +216,8 @@ class Medium:
         track = self.tracks[-1]
         track.reserved = True
         track.limit = track.start + event["n"]
-        self._begin_track(track.session, track.limit + RUN_OUT_BLOCKS + PREGAP)
+        gap = event.get("gap", PREGAP)
+        self._begin_track(track.session, track.limit + RUN_OUT_BLOCKS + gap)
 
     def _begin_track(self, session: int, start: int) -> None:
         number = self.tracks[-1].number + 1
@@ -220,7 +227,9 @@ class Medium:
     def _repair(self, event: Event) -> None:
         track = self.tracks[event["t"] - 1]
         track.torn = False
-        track.repaired = True
+        track.repaired = not event.get("writable")
+        if not track.repaired:
+            self._close_if_full(track)
 
     def _close_track(self, event: Event) -> None:
         track = self.tracks[event["t"] - 1]
@@ -423,12 +432,13 @@ class Medium:
 
 _EVENTS = {
     # a packet has ended: s(tart), n (readable blocks), lost (unreadable ones behind
-    # them), torn (by a power cut), xa (the first packet of an XA track)
+    # them), torn (by a power cut), xa (the first packet of an XA track), open (a full
+    # reserved track is not closed)
     "packet": Medium._packet,
     # a packet in a reserved track goes on: s, n
     "part": Medium._part,
-    "reserve": Medium._reserve,  # n blocks
-    "repair": Medium._repair,  # t(rack)
+    "reserve": Medium._reserve,  # n blocks, gap (blocks behind its run-out)
+    "repair": Medium._repair,  # t(rack), writable (again)
     "close-track": Medium._close_track,  # t(rack)
     "close-session": Medium._close_session,  # final
     "calibrate": Medium._calibrate,

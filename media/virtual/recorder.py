@@ -221,7 +221,8 @@ class Recorder:
 
     def _finish(self, packet: Packet, end: int, *, lost: int = 0, torn: bool = False) -> None:
         event = {"e": "packet", "s": packet.start, "n": end - packet.start}
-        extra = {"lost": lost, "torn": torn, "xa": packet.xa}
+        left_open = packet.track.reserved and not self.faults.full_reservation_closes
+        extra = {"lost": lost, "torn": torn, "xa": packet.xa, "open": left_open}
         self.record(event | {name: value for name, value in extra.items() if value})
         self.clock.end_packet(LINK_BLOCKS)
 
@@ -351,10 +352,12 @@ class Recorder:
             raise Refusal(refusal.NO_MORE_RESERVATIONS)
         if blocks < SMALLEST_RESERVATION:
             raise Refusal(refusal.INVALID_FIELD_IN_CDB)
-        if track.start + blocks + RUN_OUT_BLOCKS + PREGAP >= track.limit:
+        gap = self.faults.reservation_gap
+        if track.start + blocks + RUN_OUT_BLOCKS + gap >= track.limit:
             raise Refusal(refusal.PACKET_DOES_NOT_FIT)
         self.clock.spend(PMA_UPDATE)
-        self.record({"e": "reserve", "n": blocks})
+        extra = {} if gap == PREGAP else {"gap": gap}
+        self.record({"e": "reserve", "n": blocks, **extra})
         self.make_durable()
 
     def _appendable_track(self) -> Track:
@@ -367,7 +370,8 @@ class Recorder:
         """REPAIR TRACK: end a torn packet; without one there is nothing to do."""
         self.clock.spend(PMA_UPDATE)
         if self.medium.tracks[number - 1].torn:
-            self.record({"e": "repair", "t": number})
+            extra = {"writable": True} if self.faults.repaired == "writable" else {}
+            self.record({"e": "repair", "t": number, **extra})
             self.make_durable()
 
     def check_close_track(self, track: Track) -> None:
@@ -377,7 +381,7 @@ class Recorder:
             return
         if track.torn:
             raise Refusal(refusal.INCOMPLETE_TRACK)
-        if track.reserved:
+        if track.reserved and track.free:
             raise Refusal(refusal.UNFILLED_RESERVED_TRACK)
         if not track.written:
             raise Refusal(refusal.COMMAND_SEQUENCE_ERROR)
@@ -395,7 +399,7 @@ class Recorder:
         if medium.final:
             raise Refusal(refusal.COMMAND_SEQUENCE_ERROR)
         for track in medium.session_tracks(len(medium.sessions)):
-            if not track.closed and track.reserved:
+            if not track.closed and track.reserved and track.free:
                 raise Refusal(refusal.UNFILLED_RESERVED_TRACK)
             if not track.closed and track.written:
                 raise Refusal(refusal.INCOMPLETE_TRACK)

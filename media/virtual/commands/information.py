@@ -135,9 +135,10 @@ def read_track_information(burner: Burner, cdb: Any, data: Buffer) -> bytes:
         {
             "logical_track_number_lsb": track.number,
             "session_number_lsb": track.session,
-            "damage": track.torn,
+            "damage": track.torn and burner.faults.damage_told,
             "track_mode": _track_mode(track, written and not whole),
-            "reserved_track": track.reserved,
+            "reserved_track": track.reserved
+            and (burner.faults.reservation_remembered or not written),
             "blank": not written,
             "packet": packet,
             "data_mode": (2 if track.xa else 1) if written else _UNKNOWN_MODE,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from media import errors
@@ -14,8 +16,12 @@ from .discs import attach, blocks, put
 @pytest.mark.parametrize("kind", ["repair", "clean"])
 @pytest.mark.parametrize("before", [0, 1, 3])
 @pytest.mark.parametrize("seed", range(3))
-def test_power_cut_in_a_packet(kind: str, before: int, seed: int) -> None:
+@pytest.mark.parametrize("repaired", ["writable", "closable"])
+def test_power_cut_in_a_packet(
+    kind: str, before: int, seed: int, repaired: Literal["writable", "closable"]
+) -> None:
     burner = memory_burner("cd-r-80")
+    burner.faults.repaired = repaired
     burner.faults.cut, burner.faults.seed = kind, seed  # type: ignore[assignment]
     store = attach(burner)
     starts = [put(store, blocks(50, n)) for n in range(before)]

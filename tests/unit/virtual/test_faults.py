@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from media.mmc import commands as c
@@ -113,7 +115,11 @@ def test_hook_slowness_and_pace(hand: Hand) -> None:
 # -- power cuts -----------------------------------------------------------------------
 
 
-def test_after_a_cut_the_track_needs_repair(hand: Hand) -> None:
+@pytest.mark.parametrize("repaired", ["writable", "closable"])
+def test_after_a_cut_the_track_needs_repair(
+    hand: Hand, repaired: Literal["writable", "closable"]
+) -> None:
+    hand.burner.faults.repaired = repaired
     hand.save(5)
     hand.write(12, 100)
     hand.burner.power_cut()
@@ -126,7 +132,7 @@ def test_after_a_cut_the_track_needs_repair(hand: Hand) -> None:
     assert refusal(hand.close_session) == (5, 0x72, 3)
     hand.send(c.RepairTrack, logical_track_number=1)
     track = hand.track()
-    assert (track.damage, track.next_writable_address_valid) == (0, 0)
+    assert (track.damage, track.next_writable_address_valid) == (0, repaired == "writable")
     hand.close_track(1)
     torn = hand.track(1).last_recorded_address + 1
     assert hand.next == torn + 2 + 150
@@ -196,6 +202,7 @@ def test_a_cut_while_a_session_is_being_closed(hand: Hand) -> None:
 
 
 def test_a_cut_in_a_reserved_track(hand: Hand) -> None:
+    hand.burner.faults.repaired = "closable"
     hand.send(c.ReserveTrack, reservation_size=330)
     data = hand.save(5)
     hand.write(0, 300)
@@ -206,6 +213,47 @@ def test_a_cut_in_a_reserved_track(hand: Hand) -> None:
     hand.send(c.RepairTrack, logical_track_number=1)
     hand.close_track(1)
     hand.finish()
+
+
+def test_a_repaired_reserved_track_is_filled_up(hand: Hand) -> None:
+    hand.send(c.ReserveTrack, reservation_size=330)
+    data = hand.save(5)
+    hand.write(0, 300)
+    hand.burner.power_cut()
+    hand.ready()
+    hand.send(c.RepairTrack, logical_track_number=1)
+    track = hand.track(1)
+    assert (track.damage, track.next_writable_address_valid) == (0, 1)
+    assert 7 <= track.next_writable_address <= 307
+    assert track.free_blocks == 330 - track.next_writable_address
+    assert refusal(hand.close_track, 1) == (5, 0x72, 4)
+    hand.write(track.next_writable_address, track.free_blocks)
+    hand.finish()
+    assert hand.read(329) == pattern(329)
+    assert hand.read(data, 5) == pattern(data, 5)
+
+
+def test_a_full_reserved_track_that_the_drive_leaves_open(hand: Hand) -> None:
+    hand.burner.faults.full_reservation_closes = False
+    hand.send(c.ReserveTrack, reservation_size=330)
+    hand.write(0, 330)
+    hand.sync()
+    assert hand.track(1).free_blocks == 0
+    assert refusal(hand.close_session) == (5, 0x72, 3)
+    hand.close_track(1)
+    hand.close_session()
+
+
+def test_what_drives_say_of_a_reservation(hand: Hand) -> None:
+    faults = hand.burner.faults
+    faults.reservation_gap, faults.reservation_remembered, faults.damage_told = 500, False, False
+    hand.send(c.ReserveTrack, reservation_size=330)
+    assert (hand.track(1).reserved_track, hand.next) == (1, 330 + 2 + 500)
+    hand.write(0, 20)
+    hand.burner.power_cut()
+    hand.ready()
+    track = hand.track(1)
+    assert (track.reserved_track, track.damage, track.next_writable_address_valid) == (0, 0, 0)
 
 
 def test_branches_share_nothing_that_changes(hand: Hand) -> None:
