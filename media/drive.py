@@ -396,19 +396,20 @@ class Drive:
 
         ``multi_session`` says what closing the session will do: APPENDABLE or FINAL.
         """
-        self._set_up(WriteSetUp(multi_session))
+        self.set_up(WriteSetUp(multi_session))
 
     def set_up_fixed_packets(self, packet_length: int = 32) -> None:
         """Mode page 05h for packets of so many blocks, in the data mode of the disc's track."""
         disc = self.disc()
         mode = self.track(disc.first_track).data_mode if disc.formatted else 1
-        self._set_up(in_fixed_packets(packet_length, mode))
+        self.set_up(in_fixed_packets(packet_length, mode))
 
     def forget_write_parameters(self) -> None:
         """What was set up was for a disc that is going to be another one."""
         self._write_set_up = None
 
-    def _set_up(self, wanted: WriteSetUp) -> None:
+    def set_up(self, wanted: WriteSetUp) -> None:
+        """Mode page 05h as wanted, again after a reset; ends what is being recorded."""
         self._select_write_parameters(wanted)
         self._write_set_up = wanted
 
@@ -465,6 +466,14 @@ class Drive:
         behind it; MediumFullError where there is not that much room."""
         cdb = commands.ReserveTrack.build({"reservation_size": blocks})
         self._send(cdb, purpose=Purpose.FLUSH, timeout=_LONG_TIMEOUT)
+
+    def send_cue_sheet(self, data: bytes) -> None:
+        """SEND CUE SHEET: entries of :mod:`media.mmc.cue_sheet`."""
+        self._send(commands.SendCueSheet.build({"cue_sheet_size": len(data)}), data)
+
+    def finish_recording(self, progress: Progress | None = None) -> None:
+        """SYNCHRONIZE CACHE as a long operation: for a lead-out comes with it."""
+        self._long_operation(commands.SynchronizeCache, {"immed": 1}, progress)
 
     def close_track(self, number: int, progress: Progress | None = None) -> None:
         self._close(1, number, progress)

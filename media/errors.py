@@ -9,6 +9,7 @@ additional code, qualifier) of SPC-4 4.5, or None where no drive was asked.
 
 from __future__ import annotations
 
+import enum
 import errno
 import inspect
 from typing import Any, ClassVar
@@ -180,6 +181,34 @@ class DefectivePacketError(DiscFault):
     def __init__(self, message: str = "", *, block: int, **fields: Any) -> None:
         self.block = block
         super().__init__(message, block=block, **fields)
+
+
+class Aftermath(enum.Enum):
+    """What became of a disc that was not burned as it should have been, in words."""
+
+    UNCHANGED = "The disc is as it was."
+    CLOSED = (
+        "What had been written is on the disc as a session of its own, which is of no use; "
+        "more can be written behind it."
+    )
+    UNUSABLE = "The disc cannot be written any more; a CD-RW can be erased."
+    UNKNOWN = "What became of the disc is not known: look at it before it is used."
+
+
+class BurnFailedError(DiscFault):
+    """The disc was not burned: {why} {aftermath.value}"""
+
+    def __init__(
+        self, message: str = "", *, aftermath: Aftermath = Aftermath.UNKNOWN, **fields: Any
+    ) -> None:
+        self.aftermath = aftermath
+        super().__init__(message, aftermath=aftermath, **fields)
+
+
+class BurnStoppedError(BurnFailedError):
+    """Burning was stopped. {aftermath.value}"""
+
+    errno = errno.ECANCELED
 
 
 class CalibrationError(DiscFault):
