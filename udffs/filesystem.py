@@ -25,7 +25,6 @@ from udffs.commit.namespace import SMALL_FILE, check_links, check_size
 from udffs.commit.nodes import Node, State, same_runs
 from udffs.commit.opening import open_writing, why_read_only
 from udffs.commit.prepare import read_content
-from udffs.commit.reserve import Reserve
 from udffs.commit.writing import Writing
 from udffs.errors import (
     DamagedError,
@@ -444,7 +443,8 @@ class FileSystem(MountedVolume):
             if self._scheduler is not None and self._writing is not None:
                 told.update(self._scheduler.status())
                 told["blocks_reserved"] = self._writing.reserve.closing
-                told["closing"] = self._closing_cost()
+                cost = self._writing.reserve.closing_cost()
+                told["closing"] = None if cost is None else cost._asdict()
                 told["spool"] = str(self._writing.spool.folder)
                 if self.volume.files >= 0:  # a VAT of UDF 1.50 does not tell
                     counts = self._writing.namespace.counts()
@@ -452,18 +452,12 @@ class FileSystem(MountedVolume):
                     told["directories"] = counts.directories
             return told
 
-    def _closing_cost(self) -> dict[str, int] | None:
-        """The fields of ClosingCost; None where there is nothing to close."""
-        reserve = self._writing.reserve if self._writing is not None else None
-        return reserve.closing_cost()._asdict() if isinstance(reserve, Reserve) else None
-
     def fits(self, needs: Needs) -> Fit:
         """What a copy would leave of the room on the disc. Raises ReadOnlyError."""
         self._require_writing()
         assert self._writing is not None
-        links = self._store.link_blocks if isinstance(self._store, SequentialStore) else None
         with self._lock:
-            return fit(self._writing.reserve, needs, link_blocks=links)
+            return fit(self._writing.reserve, needs)
 
 
 def open_file_system(

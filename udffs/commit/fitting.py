@@ -63,13 +63,12 @@ class Fit(NamedTuple):
         return max(0, LAST_WRITE - self.left)
 
 
-def fit(room: Room, needs: Needs, *, link_blocks: int | None) -> Fit:
-    """What the copy would leave of ``room``; ``link_blocks`` are lost behind each
-    packet, None on a disc whose blocks are used again."""
+def fit(room: Room, needs: Needs) -> Fit:
+    """What the copy would leave of ``room``."""
     needed, kept = needs.blocks, 0
-    if link_blocks is not None:
+    if room.link_blocks is not None:
         table = -(-needs.inodes // VAT_ENTRIES_PER_BLOCK)
-        needed += _commits(needs) * _of_a_commit(needs, link_blocks) + 2 * table
+        needed += _commits(needs) * _of_a_commit(needs, room.link_blocks) + 2 * table
         kept = room.grown(needs.bridge) + 2 * table
     return Fit(room.available, needed, kept, room.available - needed - kept)
 

@@ -32,9 +32,27 @@ KEPT = 64
 RUNS_IN_BLOCK = 100  # of descriptors of extents, without holes
 
 
+class ClosingCost(NamedTuple):
+    """What closing will cost and leave, in blocks."""
+
+    #: Written at most: what is uncommitted, the bridge, the VAT, the last packet
+    commit: int
+    #: The part of it for the bridge, 0 without one
+    bridge: int
+    #: Lost between this session and the next: lead-out, lead-in and pre-gap
+    session: int
+    #: What programs could still use in a next session
+    free_after: int
+    #: Whether there can be one
+    next_possible: bool
+
+
 class Room:
     """Free and promised blocks of one disc; what is kept back is for the
     kinds of disc to say."""
+
+    #: Lost behind each packet; None on a disc whose blocks are used again
+    link_blocks: int | None = None
 
     def __init__(self) -> None:
         self._promised = 0
@@ -64,6 +82,10 @@ class Room:
     def available(self) -> int:
         """Blocks that programs may still use; never below 0."""
         return max(0, self.free - self.closing - self.promised)
+
+    def closing_cost(self) -> ClosingCost | None:
+        """What closing the disc costs; None where there is nothing to close."""
+        return None
 
     def grown(self, bridge: int) -> int:
         """By how many blocks ``closing`` grows with the cost of the bridge."""
@@ -104,21 +126,6 @@ class Room:
         """Inodes have so many numbers now, free ones among them."""
 
 
-class ClosingCost(NamedTuple):
-    """What closing will cost and leave, in blocks."""
-
-    #: Written at most: what is uncommitted, the bridge, the VAT, the last packet
-    commit: int
-    #: The part of it for the bridge, 0 without one
-    bridge: int
-    #: Lost between this session and the next: lead-out, lead-in and pre-gap
-    session: int
-    #: What programs could still use in a next session
-    free_after: int
-    #: Whether there can be one
-    next_possible: bool
-
-
 class Reserve(Room):
     """The room on a write-once disc."""
 
@@ -141,7 +148,7 @@ class Reserve(Room):
         those that opening another one costs."""
         super().__init__()
         self._free = free
-        self._link_blocks = link_blocks
+        self.link_blocks: int = link_blocks
         self._packet_limit = packet_limit
         self._opening = opening
         self.bridge = bridge
@@ -160,7 +167,7 @@ class Reserve(Room):
         return self._opening + self._fixed + BRIDGES * self._bridge_blocks
 
     def _without_bridge(self) -> int:
-        commit = self._vat_blocks + ALLOCATION_EXTENTS + PACKETS_OF_A_COMMIT * self._link_blocks
+        commit = self._vat_blocks + ALLOCATION_EXTENTS + PACKETS_OF_A_COMMIT * self.link_blocks
         lost = LOST_PACKETS * self._packet_limit + TRACK_REPAIR
         return commit + self._last_packets + lost
 
@@ -171,14 +178,14 @@ class Reserve(Room):
     @property
     def _last_packets(self) -> int:
         """What closing writes, besides the bridge."""
-        return self._vat_blocks + ANCHOR_DISTANCE + PACKETS_OF_A_CLOSE * self._link_blocks
+        return self._vat_blocks + ANCHOR_DISTANCE + PACKETS_OF_A_CLOSE * self.link_blocks
 
     @property
     def _bridge_blocks(self) -> int:
         return 0 if self.bridge is None else self._blocks_of(self.bridge)
 
     def _blocks_of(self, bridge: int) -> int:
-        return cost.blocks(bridge) + PACKETS_OF_A_BRIDGE * self._link_blocks
+        return cost.blocks(bridge) + PACKETS_OF_A_BRIDGE * self.link_blocks
 
     @property
     def spare(self) -> int:
