@@ -257,6 +257,24 @@ class SourceTree:
             return
         self._add(where, path, wanted, found)
 
+    def directory(self, path: str) -> Source:
+        """The directory at a path below the root; made, like the root, where it is
+        missing. Raises EntryExistsError if there is another thing of that name."""
+        where = self.root
+        for name in filter(None, path.split("/")):
+            name = usable_text(name)
+            there = self._names_in(where).get(name)
+            if there is None:
+                root = self.root
+                times = {"atime": root.atime, "mtime": root.mtime, "ctime": root.ctime}
+                there = Source(name, root.mode, root.uid, root.gid, **times)
+                where.children.append(there)
+                self._names_in(where)[name] = there
+            if not there.is_directory:
+                raise EntryExistsError(name=path)
+            where = there
+        return where
+
     def finish(self) -> Source:
         """The root, with links counted; raises UnreadableSourcesError."""
         if self.unreadable and not self._skip:

@@ -98,6 +98,11 @@ class StreamedImage:
         if pending:
             yield bytes(pending)
 
+    @property
+    def content(self) -> list[Extent]:
+        """Where content lies, by address."""
+        return list(self._content)
+
     def unreadable(self) -> list[tuple[str, Source, str]]:
         """Reads all content there is; (path, source, why) of each that cannot be read."""
         found = []
