@@ -247,7 +247,8 @@ class NotStagedError(CallerError):
 
 class StagedMissingError(CallerError):
     """What was staged is not there any more: {names}. Nothing was begun; `udffs
-    stage remove` takes it off the list."""
+    stage add` of the same path stages it as it is now, `udffs stage remove` takes it
+    off the list."""
 
     errno = errno.ENOENT
 

@@ -265,9 +265,8 @@ class SourceTree:
             name = usable_text(name)
             there = self._names_in(where).get(name)
             if there is None:
-                root = self.root
-                times = {"atime": root.atime, "mtime": root.mtime, "ctime": root.ctime}
-                there = Source(name, root.mode, root.uid, root.gid, **times)
+                up = self.root
+                there = Source(name, up.mode, atime=up.atime, mtime=up.mtime, ctime=up.ctime)
                 where.children.append(there)
                 self._names_in(where)[name] = there
             if not there.is_directory:
