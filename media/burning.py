@@ -19,6 +19,7 @@ from media.mmc import features, pages, replies
 from media.mmc.address import PREGAP, to_msf
 from media.mmc.bits import parse
 from media.mmc.cue_sheet import DATA_MODE_1, LEAD_MODE_1, CueSheetEntry
+from media.mmc.sense import words
 from media.state import Configuration, DiscState
 from media.transport import Buffer
 from media.write_parameters import WriteSetUp
@@ -312,12 +313,12 @@ class _Work:
 
     def _settle(self, error: BaseException) -> Aftermath:
         """Bring the disc into a state that is known; what fails here is noted only."""
-        sound = self._source_failed or isinstance(error, errors.BurnStoppedError)
+        stopped = isinstance(error, errors.BurnStoppedError)
+        sound = self._source_failed or stopped or not isinstance(error, errors.MediaError)
+        if not stopped:
+            self._progress = None
         if self.begun and not self.wanted.test:
-            try:
-                self.close_broken(sound=sound or not isinstance(error, Exception))
-            except errors.MediaError as failure:
-                self.drive.log(f"after a failed burn: {failure}")
+            self._noting(lambda: self.close_broken(sound=sound))
         self._put_back()
         try:
             return self._aftermath()
@@ -325,12 +326,25 @@ class _Work:
             self.drive.log(f"after a failed burn: {failure}")
             return Aftermath.UNKNOWN
 
+    def _noting(self, action: Callable[[], None]) -> None:
+        """Do something of which a failure changes nothing any more."""
+        try:
+            action()
+        except errors.MediaError as error:
+            self.drive.log(f"after a failed burn: {error}")
+
+    def fill_broken(self, size: int) -> None:
+        """Zeros up to so many blocks, from where the drive is: an interrupt may have
+        come while a command was on its way."""
+        where = self.drive.track().next_writable
+        done = 0 if where is None else where - self.place.start
+        if self.done <= done <= size:
+            self.done = done
+        self._fill(size)
+
     def _put_back(self) -> None:
         """Page 05h for packets again: it decides what the drive calls writable."""
-        try:
-            self.drive.set_up_writing()
-        except errors.MediaError as error:
-            self.drive.log(f"after burning: {error}")
+        self._noting(self.drive.set_up_writing)
         self.drive.forget_write_parameters()
 
     def _aftermath(self) -> Aftermath:
@@ -355,6 +369,8 @@ def _failure(error: Exception, aftermath: Aftermath) -> errors.BurnFailedError:
 
 def _sentence(error: Exception) -> str:
     text = str(error) or type(error).__name__
+    if isinstance(error, errors.PacketLostError | errors.AddressMovedError) and error.sense:
+        text = f"The drive could not record the data: {words(*error.sense)}"
     return text if text[-1] in ".)!?" else f"{text}."
 
 
@@ -385,11 +401,8 @@ class _Track(_Work):
     def close_broken(self, *, sound: bool) -> None:
         """A session of what there is, so that another can follow."""
         if sound:
-            self._fill(SHORTEST_TRACK)
-        try:
-            self.drive.finish_recording()
-        except errors.MediaError as error:
-            self.drive.log(f"after a failed burn: {error}")
+            self._noting(lambda: self.fill_broken(max(self.done, SHORTEST_TRACK)))
+        self._noting(self.drive.finish_recording)
         if self.drive.disc().last_session_state == "empty":
             return
         self._close_track()
@@ -413,7 +426,7 @@ class _Session(_Work):
     def close_broken(self, *, sound: bool) -> None:
         """Only a complete session can be closed: what is missing becomes zeros."""
         if sound:
-            self._fill(self.size)
+            self.fill_broken(self.size)
         self.drive.finish_recording()
 
 

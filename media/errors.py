@@ -188,7 +188,7 @@ class Aftermath(enum.Enum):
 
     UNCHANGED = "The disc is as it was."
     CLOSED = (
-        "What had been written is on the disc as a session of its own, which is of no use; "
+        "What had been written is on the disc as a session of its own that is not complete; "
         "more can be written behind it."
     )
     UNUSABLE = "The disc cannot be written any more; a CD-RW can be erased."

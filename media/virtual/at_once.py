@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from media.mmc.address import PREGAP
 from media.mmc.cue_sheet import CueSheetEntry
 from media.virtual import refusal
-from media.virtual.clock import LEAD_IN_BLOCKS, PMA_UPDATE
+from media.virtual.clock import LEAD_IN_BLOCKS
 from media.virtual.cue_sheet import Cue, read_cue_sheet
 from media.virtual.medium import LAST_TRACK_NUMBER, RUN_OUT_BLOCKS, Track
 from media.virtual.refusal import Refusal
@@ -209,7 +209,7 @@ class AtOnce:
         self._recording = None
         if recording.cue is None:
             recorder.clock.end_packet(RUN_OUT_BLOCKS)
-            recorder.clock.spend(PMA_UPDATE)
+            recorder.clock.note_track()
             if not recording.test:
                 recorder.record({"e": "track", "n": recording.end - recording.start})
         elif recording.end < recording.limit:

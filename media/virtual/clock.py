@@ -100,10 +100,14 @@ class Clock:
         """A lead-in or lead-out, which the drive makes up by itself."""
         self.laser = max(self.laser, self.seconds) + blocks / (BLOCKS_PER_SECOND * self.speed)
 
+    def note_track(self) -> None:
+        """An entry in the program memory area, behind what is in the buffer."""
+        self.laser = max(self.laser, self.seconds) + PMA_UPDATE
+
     def burn_lead_out(self, first: bool) -> None:
         """The end of a session at once: lead-out, and the program memory area."""
         self.burn_lead(FIRST_LEAD_OUT_BLOCKS if first else LATER_LEAD_OUT_BLOCKS)
-        self.laser += PMA_UPDATE
+        self.note_track()
 
     def rewrite(self, block: int, span: int, bus_blocks: int, *, again: bool = False) -> None:
         """Write ``span`` blocks of the groove over (link blocks included), for which the
