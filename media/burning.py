@@ -371,7 +371,7 @@ def _sentence(error: Exception) -> str:
     text = str(error) or type(error).__name__
     if isinstance(error, errors.PacketLostError | errors.AddressMovedError) and error.sense:
         text = f"The drive could not record the data: {words(*error.sense)}"
-    return text if text[-1] in ".)!?" else f"{text}."
+    return text if text[-1] in ".!?" else f"{text}."
 
 
 class _Track(_Work):
