@@ -58,6 +58,8 @@ class PacketAppender:
         self._doubts = 0
         self._gone: errors.MediaError | None = None
         self._refusal: errors.MediaError | None = None
+        #: Numbers of torn first tracks that the drive could only close
+        self._mended: set[int] = set()
         self._layout = self._look(disc)
         if writable and self._layout.appendable:
             drive.prevent_removal()
@@ -123,7 +125,7 @@ class PacketAppender:
 
     def _look(self, disc: DiscState | None = None) -> Layout:
         """Ask the drive for everything."""
-        return survey(self.drive, self.link_blocks, disc)
+        return survey(self.drive, self.link_blocks, disc, self._mended)
 
     def _readable(self, block: int) -> bool:
         return readable(self.drive, block)

@@ -24,7 +24,8 @@ def look(drive: Drive, number: int) -> FirstTrack:
 
 
 def fill(drive: Drive, first: FirstTrack, data: memoryview) -> None:
-    """Write ``data`` at the next writable address as one packet, and see that it is there.
+    """Write ``data`` at the next writable address as one packet, and see that it is there:
+    by the next writable address or, as that is gone when the track is full, by its end.
 
     Raises as :meth:`media.drive.Drive.write` and ``synchronize`` do; PacketLostError
     also where the drive has dropped its buffer without a word.
@@ -52,9 +53,9 @@ def _settled(drive: Drive, first: FirstTrack, end: int) -> FirstTrack:
     return found
 
 
-def mend(drive: Drive, number: int) -> None:
+def mend(drive: Drive, number: int) -> bool:
     """REPAIR TRACK. Some drives can write to the track again after that; where this one
-    cannot, the track is closed."""
+    cannot, the track is closed (then True)."""
     try:
         drive.repair_track(number)
     except (errors.CommandRefusedError, errors.WrongMediumError) as error:
@@ -62,6 +63,8 @@ def mend(drive: Drive, number: int) -> None:
     found = look(drive, number)
     if found.damaged or found.complete:
         close(drive, number)
+        return True
+    return False
 
 
 def close(drive: Drive, number: int) -> None:

@@ -33,7 +33,8 @@ class FirstTrack(NamedTuple):
     may hold. One of these holds: ``empty`` (nothing was recorded), ``damaged`` (a
     packet was cut off, it has to be mended), ``complete`` (nothing more fits or may be
     written); or it has begun and can be gone on with. ``reserved``: as the drive says;
-    some forget that when something was recorded.
+    some forget that when something was recorded. ``full``: its next writable address
+    is known, and nothing fits there any more.
     """
 
     number: int
@@ -45,6 +46,7 @@ class FirstTrack(NamedTuple):
     complete: bool
     empty: bool
     reserved: bool = True
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ def first_track(track: Track) -> FirstTrack:
         complete=complete,
         empty=writable and position == track.start,
         reserved=track.reserved,
+        full=complete and position is not None,
     )
 
 

@@ -17,6 +17,9 @@ from media.layout import FirstTrack
 from media.mmc import pages, replies
 from media.transport import Buffer
 
+#: What a drive answers that will not close a session: 5/72/03 and /04
+_INCOMPLETE = (5, 0x72)
+
 
 class SequentialStore(PacketAppender):
     """A disc in a drive, written packet by packet at its next writable address.
@@ -45,6 +48,8 @@ class SequentialStore(PacketAppender):
             self._insist(
                 lambda: self.drive.reserve_track(blocks), lambda: self._layout.first is not None
             )
+            if self._layout.first is None:
+                raise errors.DriveFailedError(name=self.name, why="it has reserved no track")
 
     def fill_first_track(self, data: Buffer) -> None:
         """Write ``data``, as much as is free there, to the first track as one packet.
@@ -72,6 +77,9 @@ class SequentialStore(PacketAppender):
                 raise errors.AddressMovedError(next_writable=first.next_writable)
         if first.free * BLOCK != view.nbytes:
             raise errors.MediaBug(what=f"{view.nbytes} bytes for {first.free} blocks")
+        self._write_first_track(first, view)
+
+    def _write_first_track(self, first: FirstTrack, view: memoryview) -> None:
         try:
             first_tracks.fill(self.drive, first, view)
         except errors.MediaError as error:
@@ -79,10 +87,11 @@ class SequentialStore(PacketAppender):
         self._layout = self._look()
 
     def _mend_first_track(self, first: FirstTrack) -> FirstTrack:
-        self._insist(
-            lambda: first_tracks.mend(self.drive, first.number),
-            lambda: self._layout.first is None or not self._layout.first.damaged,
-        )
+        def mend() -> None:
+            if first_tracks.mend(self.drive, first.number):
+                self._mended.add(first.number)
+
+        self._insist(mend, lambda: False)
         found = self._layout.first
         if found is None or found.damaged:
             raise errors.DriveFailedError(name=self.name, why="it could not mend a torn packet")
@@ -92,34 +101,48 @@ class SequentialStore(PacketAppender):
         """After an error: end the packet, ask how the track stands, and mend it."""
         self._note(error)
         self._settle()
+        self._look_again()
+        lost = isinstance(error, errors.PacketLostError | errors.DriveResetError)
+        moved = isinstance(error, errors.AddressMovedError)
+        if not (lost or moved):
+            raise error
         self._check_present()
-        self._layout = self._look()
         found = self._layout.first or first
-        if found.damaged:
+        # Refused at an address that the drive still names: it may be torn there.
+        if found.damaged or (moved and found.next_writable == first.next_writable):
             found = self._mend_first_track(found)
-        if isinstance(error, errors.AddressMovedError):
-            if found.next_writable == first.next_writable:
-                found = self._mend_first_track(found)
-            raise errors.AddressMovedError(
-                next_writable=found.next_writable, sense=error.sense
-            ) from error
-        if isinstance(error, errors.PacketLostError | errors.DriveResetError):
-            raise errors.PacketLostError(
-                next_writable=found.next_writable, sense=error.sense
-            ) from error
-        raise error
+        kind = errors.AddressMovedError if moved else errors.PacketLostError
+        raise kind(next_writable=found.next_writable, sense=error.sense) from error
+
+    def _look_again(self) -> None:
+        """After an error, which is the one to tell: another one is noted only."""
+        if self._gone is None:
+            try:
+                self._layout = self._look()
+            except errors.MediaError as error:
+                self._note(error)
 
     def _complete_first_track(self) -> None:
-        """Zeros for what is free of it, before the session is closed."""
-        for left in reversed(range(ATTEMPTS)):
-            first = self._layout.first
-            if first is None or first.complete:
-                return
+        """Zeros for what is free of it, before the session is closed.
+
+        Where that fails again and again, let the drive see what it can do.
+        """
+        left = ATTEMPTS
+        while left and (first := self._layout.first) is not None and not first.complete:
             try:
-                self._fill_first_track(memoryview(bytes(max(first.free, 1) * BLOCK)))
-            except (errors.AddressMovedError, errors.PacketLostError):
-                if left == 0:
-                    raise
+                if first.damaged:
+                    self._mend_first_track(first)
+                    continue
+                count = min(first.free, self.packet_limit)
+                self._write_first_track(first, memoryview(bytes(count * BLOCK)))
+            except (
+                errors.AddressMovedError,
+                errors.PacketLostError,
+                errors.MediumFullError,
+                errors.DriveFailedError,
+            ) as error:
+                self.drive.log(f"filling track {first.number}: {error}")
+                left -= 1
 
     # -- the end of a session -----------------------------------------------------------
 
@@ -140,12 +163,23 @@ class SequentialStore(PacketAppender):
                 self._repair()
             self._complete_first_track()
             mode = pages.FINAL if final else pages.APPENDABLE
-            self._insist(
-                lambda: self._close_session(mode, progress),
-                lambda: not self._layout.session_open,
-            )
+            try:
+                self._close_tracks_and_session(mode, progress)
+            except errors.CommandRefusedError as error:
+                first = self._layout.first
+                if first is None or error.sense is None or error.sense[:2] != _INCOMPLETE:
+                    raise
+                # A drive that has not said how its first track stands
+                self._mend_first_track(first)
+                self._complete_first_track()
+                self._close_tracks_and_session(mode, progress)
             if self._layout.appendable and not final:
                 self.drive.set_up_writing()
+
+    def _close_tracks_and_session(self, mode: int, progress: Progress | None) -> None:
+        self._insist(
+            lambda: self._close_session(mode, progress), lambda: not self._layout.session_open
+        )
 
     def _close_session(self, multi_session: int, progress: Progress | None) -> None:
         """Track, then session."""

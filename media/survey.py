@@ -3,13 +3,13 @@ where they do not."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from media import errors
 from media.drive import Drive
 from media.first_track import readable
-from media.layout import Layout, last_of, layout, track_end
+from media.layout import FirstTrack, Layout, last_of, layout, track_end
 from media.state import DiscState, Track
 
 #: Blocks without data that may stand behind the last data block of a track, or between
@@ -17,16 +17,33 @@ from media.state import DiscState, Track
 RUN_OUT = 16
 
 
-def survey(drive: Drive, links: int, disc: DiscState | None = None) -> Layout:
-    """Ask the drive for everything. Raises NoMediumError."""
+def survey(
+    drive: Drive, links: int, disc: DiscState | None = None, mended: Collection[int] = ()
+) -> Layout:
+    """Ask the drive for everything. ``mended``: numbers of tracks for which nothing more
+    can be done. Raises NoMediumError."""
     disc = disc or drive.disc()
     if disc.status == "none":
         raise errors.NoMediumError(name=drive.name)
     tracks = drive.tracks(disc)
     found = layout(disc, tracks, links)
+    if found.first is not None:
+        found = replace(found, first=_first(drive, found.first, mended))
     if found.last_certain:
         return found
     return replace(found, last_block=_last_block(drive, tracks, found, links))
+
+
+def _first(drive: Drive, first: FirstTrack, mended: Collection[int]) -> FirstTrack:
+    """A drive that never says "damaged" makes a torn track look like a closed one; but
+    the end of that can be read."""
+    if first.number in mended and first.next_writable < 0:
+        return first._replace(damaged=False, complete=True)
+    if first.complete and first.reserved and not first.full:
+        end = first.start + first.blocks
+        if not any(readable(drive, block) for block in range(end - 1, end - 1 - RUN_OUT, -1)):
+            return first._replace(damaged=True, complete=False)
+    return first
 
 
 def _last_block(drive: Drive, tracks: Sequence[Track], found: Layout, links: int) -> int:
