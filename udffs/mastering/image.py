@@ -82,7 +82,9 @@ class _Layout:
         iso.inodes = [inode for inode in iso.inodes if not records.is_content(inode)]
         sink = Sink()
         iso.write_fp(sink)
-        return StreamedImage(iso.pvd.space_size, sink.writes, content, self._notes.sentences())
+        blocks = iso.pvd.space_size
+        records.release(iso)
+        return StreamedImage(blocks, sink.writes, content, self._notes.sentences())
 
     def _add_all(self) -> None:
         """Directory by directory, in the order of their names: in any other pycdlib

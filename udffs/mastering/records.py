@@ -36,6 +36,7 @@ __all__ = [
     "add_another_name",
     "finish_volume",
     "new_image",
+    "release",
     "stamp_directory",
     "stamp_linked",
     "stamp_symlink",
@@ -199,7 +200,7 @@ def stamp_linked(inode: Any, source: Source) -> None:
 
 def stamp_symlink(iso: PyCdlib, iso_path: str, source: Source, *, in_udf: bool) -> None:
     """The attributes of the symbolic link that was added last."""
-    _stamp_record(iso.get_record(iso_path=iso_path), source)
+    _stamp_record(_iso_record(iso, iso_path), source)
     if in_udf:
         stamp_linked(iso.inodes[-1], source)
 
@@ -209,17 +210,36 @@ def stamp_directory(
 ) -> None:
     """The attributes of a directory, whose paths in the views are given: ISO 9660,
     Joliet, UDF. `above` is its parent, the root's the root."""
-    for path, kind in ((paths[0], "iso_path"), (paths[1], "joliet_path")):
-        if path == "/":
-            view = iso.pvd if kind == "iso_path" else iso.joliet_vd
-            record = view.root_directory_record()
-        else:
-            record = iso.get_record(**{kind: path})
+    for record in (_iso_record(iso, paths[0]), _joliet_record(iso, paths[1])):
         _stamp_record(record, source, is_directory=True)
         _stamp_record(record.children[0], source, is_directory=True)
         _stamp_record(record.children[1], above, is_directory=True)
-    entry = iso.udf_root if paths[2] == "/" else iso.get_record(udf_path=paths[2])
-    _stamp_entry(entry, source, is_directory=True)
+    _stamp_entry(_udf_entry(iso, paths[2]), source, is_directory=True)
+
+
+# pycdlib's get_record lays the whole image out anew each time it is asked: that
+# made a tree of directories a matter of quadratic time.
+
+
+def _iso_record(iso: PyCdlib, path: str) -> Any:
+    root = iso.pvd.root_directory_record()
+    return root if path == "/" else iso._find_iso_record(path.encode())
+
+
+def _joliet_record(iso: PyCdlib, path: str) -> Any:
+    root = iso.joliet_vd.root_directory_record()
+    return root if path == "/" else iso._find_joliet_record(path.encode())
+
+
+def _udf_entry(iso: PyCdlib, path: str) -> Any:
+    return iso.udf_root if path == "/" else iso._find_udf_record(path.encode())[1]
+
+
+def release(iso: PyCdlib) -> None:
+    """Let go of an image, which pycdlib's caches would keep in memory."""
+    iso.close()
+    for cached in ("_find_iso_record", "_find_joliet_record", "_find_udf_record"):
+        getattr(PyCdlib, cached).cache_clear()
 
 
 def _stamp_record(
