@@ -16,28 +16,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from media.errors import DefectivePacketError
-from media.store import BlockStore, RewritableStore, SequentialStore
+from media.store import BlockStore
 from udffs.commit import records
 from udffs.commit.attributes import Attributes, attributes_of, inode_number
 from udffs.commit.fitting import Fit, Needs, fit
 from udffs.commit.namespace import SMALL_FILE, check_links, check_size
 from udffs.commit.nodes import Node, State, same_runs
-from udffs.commit.opening import open_writing, why_read_only
+from udffs.commit.opening import begin_writing, completed_close
 from udffs.commit.prepare import read_content
 from udffs.commit.writing import Writing
 from udffs.errors import (
-    DamagedError,
     DirectoryNotEmptyError,
     EntryExistsError,
     InvalidOperationError,
     IsDirectoryError,
-    NeighbourLostError,
     NoSuchEntryError,
     NotDirectoryError,
     NotPermittedError,
-    NotSalvagedError,
-    SpareTableFullError,
 )
 from udffs.mounted import DEFAULTS, Handle, Log, MountedVolume, MountOptions
 from udffs.ondisc import modes
@@ -476,27 +471,21 @@ def open_file_system(
     DamagedError, UnsupportedError, SpoolBusyError and MediaErrors.
     """
     volume = open_volume(store, log=log, vat_location=options.at)
+    writing: Writing | None = None
+    completed: list[str] = []
+    why: str | None
     if options.at is not None:
-        why: str | None = "it is an old state"
+        why = "it is an old state"
     elif options.read_only:
         why = "it was mounted read-only"
+    elif completed := completed_close(store, volume, log):
+        why = "its close has just been completed; mount it again to write to it"
     else:
-        why = why_read_only(store, volume)
-    writing: Writing | None = None
-    if why is None:
-        assert isinstance(store, SequentialStore | RewritableStore)
-        try:
-            writing = open_writing(store, volume, spool, log)
-        except (
-            DefectivePacketError,
-            SpareTableFullError,
-            NeighbourLostError,
-            NotSalvagedError,
-            DamagedError,
-        ) as error:
-            why = str(error)  # what is there, and what is in its log, can be read
+        writing, why = begin_writing(store, volume, spool, log)
     if writing is None:
         file_system = FileSystem(volume, None, why, log=log, clock=clock, timer=timer)
+        file_system.close_completed = bool(completed)
+        file_system.notes += completed
         file_system.notice_spool(spool)
         return file_system
     file_system = FileSystem(

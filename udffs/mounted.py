@@ -103,6 +103,8 @@ class MountedVolume:
         self._tree: Tree = Tree(volume.root_key) if writing is None else writing.namespace
         self._aliases: dict[str, Node] = {}
         self._closed = False
+        #: Opening this volume has completed a close that was broken off.
+        self.close_completed = False
         self._scheduler: Scheduler | None = None
         if writing is not None:
             cycle = CommitCycle(writing, self._lock, clock)
@@ -154,9 +156,22 @@ class MountedVolume:
         finally:
             self._writing.spool.close(discard=safe)
 
-    def close_disc(self, *, final: bool, progress: Callable[[float], None] | None = None) -> None:
+    def close_disc(
+        self,
+        *,
+        final: bool,
+        bridge: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> list[str]:
         """Commit, write the final VAT and close the session; with ``final``
-        nothing can be added ever after. The volume is read-only then."""
+        nothing can be added ever after. The volume is read-only then.
+
+        A disc with a place for an ISO 9660 view gets it; with ``bridge`` any other
+        gets one in a session of its own. Returns sentences about what of that view
+        is not as the volume has it.
+        """
+        if self.close_completed:
+            return []
         scheduler = self._require_writing()
         if self._writing is not None and not self._writing.closable:
             raise InvalidOperationError(
@@ -166,11 +181,12 @@ class MountedVolume:
             self._why_read_only = "the disc is being closed"
         try:
             scheduler.commit_now()
-            scheduler.close_disc(final=final, progress=progress)
+            notes = scheduler.close_disc(final=final, bridge=bridge, progress=progress)
         except BaseException:
             self._why_read_only = None
             raise
         self._why_read_only = "the disc has been closed"
+        return notes
 
     def sync(self, progress: Callable[[int], None] | None = None) -> None:
         """Make everything durable."""

@@ -55,22 +55,27 @@ class CommitCycle:
         reference = writing.namespace.root_key >> 32 << 32
         return {reference | number for number in committed.deferred}
 
-    def close(self, *, final: bool, progress: Callable[[float], None] | None) -> None:
-        """Write what closing needs and close the session (and the disc)."""
+    def close(
+        self, *, final: bool, bridge: bool, progress: Callable[[float], None] | None
+    ) -> list[str]:
+        """Write what closing needs and close the session (and the disc); returns
+        what there is to say about its ISO 9660 view."""
         writing = self._writing
         with self._lock:
             counts = writing.namespace.counts()
             epoch = writing.namespace.epoch
-        location = writing.close(
+        location, notes = writing.close(
             counts,
             now=self._clock(),
             final=final,
+            bridge=bridge,
             journal=_Journal(writing, self._lock, epoch, Prepared(), lambda: False),
             progress=progress,
         )
         with self._lock:
             writing.spool.committed(epoch - 1, location)
             writing.update_room()
+        return notes
 
     def finish(self) -> None:
         """Leave the disc as other systems expect it. Nothing must be uncommitted."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from media.errors import AddressMovedError, PacketLostError
 from media.store import SequentialStore
 from udffs.commit import structures
+from udffs.commit.session import SessionLayout, begin_session, write_session
 from udffs.commit.stream import DirectoryStream
-from udffs.commit.structures import FIRST_UNIQUE_ID, SESSION_BLOCKS, VolumeDescription
+from udffs.commit.structures import FIRST_UNIQUE_ID, VolumeDescription
 from udffs.commit.vat import Counts, VatTable
 from udffs.errors import AlreadyFormattedError, InvalidOperationError, ReadOnlyError
 from udffs.ondisc.text import encode_label
@@ -43,6 +45,7 @@ def format_volume(
     now: int,
     random: Callable[[int], bytes],
     force: bool = False,
+    log: Callable[[str], None] = lambda _: None,
 ) -> VolumeDescription:
     """Put an empty volume on a blank disc, or with ``force`` in a new session
     behind what is there.
@@ -62,11 +65,10 @@ def format_volume(
         # What is there ends here: a volume begins at the start of a session.
         store.close_session(final=False)
     for attempt in range(TRIES):
-        start = session_beginning(store)
-        volume = describe(options, start, store.capacity, now, random)
+        layout = begin_session(store, bridge=options.bridge, log=log)
+        volume = describe(options, layout, store.capacity, now, random)
         try:
-            store.write(start, first_packet(volume, options, start))
-            store.flush()
+            write_session(store, volume, layout, partial(empty_volume, volume, options))
         except (AddressMovedError, PacketLostError):
             if attempt + 1 == TRIES:
                 raise
@@ -75,31 +77,20 @@ def format_volume(
     raise AssertionError("unreachable: the last failure is raised")
 
 
-def session_beginning(store: SequentialStore) -> int:
-    """The first block of a session in which nothing was written yet.
-
-    Where a first packet was lost, its addresses are gone, and with them the
-    place of the recognition sequence: that session is closed, empty as it is,
-    and the next one begun.
-    """
-    if store.needs_repair:
-        store.repair()
-    if store.next_writable != store.session_start:
-        store.close_session(final=False)
-    return store.session_start
-
-
 def describe(
-    options: FormatOptions, start: int, capacity: int, now: int, random: Callable[[int], bytes]
+    options: FormatOptions,
+    layout: SessionLayout,
+    capacity: int,
+    now: int,
+    random: Callable[[int], bytes],
 ) -> VolumeDescription:
-    """The volume that formatting makes, in the session that begins at ``start``."""
-    partition_start = start + SESSION_BLOCKS
+    """The volume that formatting makes, in a session of that layout."""
     return VolumeDescription(
         label=options.label,
         set_identifier=unique_identifier(now, random),
         revision=options.revision,
-        partition_start=partition_start,
-        partition_length=capacity - partition_start,
+        partition_start=layout.end,
+        partition_length=capacity - layout.end,
         created=now,
     )
 
@@ -110,8 +101,9 @@ def unique_identifier(now: int, random: Callable[[int], bytes]) -> str:
     return f"{seconds:08x}{random(RANDOM_DIGITS // 2).hex()}udffs"
 
 
-def first_packet(volume: VolumeDescription, options: FormatOptions, start: int) -> bytes:
-    """Everything of an empty volume, the VAT ICB last and twice."""
+def empty_volume(volume: VolumeDescription, options: FormatOptions, address: int) -> bytes:
+    """All of an empty volume but its descriptors, from block ``address`` on, where its
+    partition begins; the VAT ICB last and twice."""
     root = _root(volume, options)
     entries = array("I", [0, 1])
     table = VatTable(
@@ -120,12 +112,11 @@ def first_packet(volume: VolumeDescription, options: FormatOptions, start: int) 
     plan = table.plan(
         dict(enumerate(entries)),
         Counts(0, 1, FIRST_UNIQUE_ID),
-        address=start + SESSION_BLOCKS + len(entries),
+        address=address + len(entries),
         partition_start=volume.partition_start,
         now=volume.created,
     )
-    structure = structures.session_structures(volume, start)
-    return structure + structures.file_set(volume) + root + plan.data
+    return structures.file_set(volume) + root + plan.data
 
 
 def _root(volume: VolumeDescription, options: FormatOptions) -> bytes:

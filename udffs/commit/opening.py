@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from media.errors import DefectivePacketError
 from media.store import BlockStore, RewritableStore, SequentialStore
 from udffs.commit.rewritable.opening import RewritableWriting, why_not_rewritable
-from udffs.commit.write_once import SequentialWriting, why_not_write_once
+from udffs.commit.write_once import (
+    SequentialWriting,
+    close_begun,
+    complete_close,
+    why_not_write_once,
+)
 from udffs.commit.writing import Log, Writing
+from udffs.errors import (
+    DamagedError,
+    NeighbourLostError,
+    NotSalvagedError,
+    SpareTableFullError,
+)
 from udffs.volume import Volume
 
 WRITABLE_REVISIONS = range(0x0102, 0x0202)
@@ -36,3 +48,33 @@ def open_writing(
     if isinstance(store, SequentialStore):
         return SequentialWriting(store, volume, spool, log)
     return RewritableWriting(store, volume, spool, log)
+
+
+def begin_writing(
+    store: BlockStore, volume: Volume, spool: Path, log: Log
+) -> tuple[Writing | None, str | None]:
+    """All that writing to a volume needs, or what keeps us from it, in words."""
+    why = why_read_only(store, volume)
+    if why is not None:
+        return None, why
+    assert isinstance(store, SequentialStore | RewritableStore)
+    try:
+        return open_writing(store, volume, spool, log), None
+    except (
+        DefectivePacketError,
+        SpareTableFullError,
+        NeighbourLostError,
+        NotSalvagedError,
+        DamagedError,
+    ) as error:
+        return None, str(error)  # what is there, and what is in its log, can be read
+
+
+def completed_close(store: BlockStore, volume: Volume, log: Log) -> list[str]:
+    """Complete the close of a disc, if it was begun and broken off; returns what there
+    is to say then. Raises what the store raises."""
+    if not isinstance(store, SequentialStore) or not (store.writable and store.appendable):
+        return []
+    if volume.kind != "vat" or not close_begun(store, volume):
+        return []
+    return complete_close(store, volume, log=log)

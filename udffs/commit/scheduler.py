@@ -144,11 +144,13 @@ class Scheduler:
         with self._lock:
             return bool(self._waiters) and all(w.key is not None for w in self._waiters)
 
-    def close_disc(self, *, final: bool, progress: Callable[[float], None] | None) -> None:
+    def close_disc(
+        self, *, final: bool, bridge: bool, progress: Callable[[float], None] | None
+    ) -> list[str]:
         """Write what closing needs. Nothing must be uncommitted."""
         with self._one_at_a_time:
             try:
-                self._cycle.close(final=final, progress=progress)
+                return self._cycle.close(final=final, bridge=bridge, progress=progress)
             except Exception as error:
                 self._failure = error
                 raise

@@ -15,12 +15,13 @@ from typing import NamedTuple, Protocol
 
 from media.errors import AddressMovedError, PacketLostError, UnreadableBlockError
 from media.store import SequentialStore
-from udffs.commit import structures
-from udffs.commit.format import session_beginning
+from udffs.commit.bridge.walk import View
+from udffs.commit.closing import Closing
 from udffs.commit.plan import Body, Geometry, Job, Placed, buffers, plan_body
 from udffs.commit.prepare import Prepared
+from udffs.commit.session import OpenSession, begin_session, write_session
 from udffs.commit.streaming import Stream, in_turns, is_large
-from udffs.commit.structures import SESSION_BLOCKS, VolumeDescription
+from udffs.commit.structures import VolumeDescription
 from udffs.commit.vat import UNUSED, Counts, VatPlan, VatTable
 from udffs.volume.model import BLOCK
 
@@ -71,20 +72,20 @@ class SequentialCommitter:
         *,
         counts: Counts,
         physical_reference: int,
-        sequences: structures.Sequences | None,
+        session: OpenSession | None,
+        bridge: bool,
         log: Log,
     ) -> None:
-        """``counts`` are those of the VAT on the disc. ``sequences`` are the
-        extents of the volume descriptor sequences that the open session's
-        anchor names; None where no session is open, or one that a cut left
-        without an anchor."""
+        """``counts`` are those of the VAT on the disc. ``session`` is the open
+        one; None where no session is open, or one that a cut left without
+        an anchor. ``bridge``: new sessions keep a place for an ISO 9660 view."""
         self._store = store
         self._volume = volume
         self._table = table
         self._counts = counts
         self._geometry = Geometry(volume.partition_start, physical_reference, volume.version)
-        self._sequences = sequences
-        self._session_begun = sequences is not None
+        self._session = session
+        self.bridge = bridge
         self._log = log
         self.progress: Callable[[int], None] = lambda _blocks: None
 
@@ -125,7 +126,7 @@ class SequentialCommitter:
         if store.needs_repair:
             self._log("the last packet was cut short; the track is being repaired")
             store.repair()
-        if not (store.session_open and self._session_begun):
+        if not (store.session_open and self._session is not None):
             self.open_session(now, journal)
 
     def _changes(self, placed: dict[int, Placed], gone: set[int]) -> dict[int, int]:
@@ -305,19 +306,20 @@ class SequentialCommitter:
         so that the disc reads as before from the first packet on."""
         store = self._store
         for attempt in range(TRIES):
-            start = session_beginning(store)
-            packet = structures.session_structures(self._volume, start)
-            vat = self._plan_vat({}, self._counts, start + SESSION_BLOCKS, now)
+            layout = begin_session(store, bridge=self.bridge, log=self._log)
+
+            def vat_at(address: int) -> VatPlan:
+                return self._plan_vat({}, self._counts, address, now)
+
+            vat = vat_at(layout.end)
             journal.intend(vat.location, complete=False)
             try:
-                store.write(start, packet + vat.data)
-                store.flush()
+                write_session(store, self._volume, layout, lambda at: vat_at(at).data)
             except (AddressMovedError, PacketLostError) as error:
                 self._count_failure(attempt, error)
                 continue
             self._table.adopt(vat)
-            self._sequences = structures.sequences(start)
-            self._session_begun = True
+            self._session = layout.session
             return
 
     def close(
@@ -327,57 +329,38 @@ class SequentialCommitter:
         now: int,
         final: bool,
         journal: Journal,
+        view: Callable[[], View] | None = None,
         progress: Callable[[float], None] | None = None,
-    ) -> None:
-        """Write the last packet, which spans N-256 to N: the second anchor at
-        N-256, the VAT in one piece, its ICB at N-1 and N (UDF 6.10.1); then
-        close the session, the disc too if ``final``."""
+    ) -> list[str]:
+        """Write the end of the session (:mod:`udffs.commit.closing`), with the ISO 9660
+        ``view`` where a track is reserved for it, and close it; the disc too if
+        ``final``. Returns what there is to say about the view."""
+        notes: list[str] = []
         with self._no_packet_left_open():
             self._make_ready(now, journal)
-            self._write_last_packet(counts, now, journal)
+            assert self._session is not None
+            closing = self._closing(self._session, counts, now, journal)
+            bridged = self._session.bridged and view is not None
+            self._table.adopt(closing.write_last_packet(view() if bridged and view else None, now))
+            if self._session.bridged:
+                closing.fill_reserved_track()
+            notes = closing.notes
         self._store.close_session(final=final, progress=progress)
-        self._sequences, self._session_begun = None, False
+        self._session = None
+        return notes
 
-    def _write_last_packet(self, counts: Counts, now: int, journal: Journal) -> None:
-        store = self._store
-        for attempt in range(TRIES):
-            packet, vat = self._closing_packet(counts, now)
-            journal.intend(vat.location, complete=False)
-            try:
-                start = store.next_writable
-                view = memoryview(packet)
-                for first in range(0, len(packet) // BLOCK, store.packet_limit):
-                    part = view[first * BLOCK : (first + store.packet_limit) * BLOCK]
-                    store.write(start + first, part)
-                store.flush()
-            except (AddressMovedError, PacketLostError) as error:
-                self._count_failure(attempt, error)
-                continue
-            self._table.adopt(vat)
-            return
+    def _closing(self, session: OpenSession, counts: Counts, now: int, journal: Journal) -> Closing:
+        def plan_vat(address: int, whole: bool) -> VatPlan:
+            return self._plan_vat({}, counts, address, now, whole=whole)
 
-    def _closing_packet(self, counts: Counts, now: int) -> tuple[bytes, VatPlan]:
-        start = self._store.next_writable
-        count = self._plan_vat({}, counts, start, now, whole=True).size
-        # N-256 holds the anchor, N the last VAT ICB.
-        filler = max(0, structures.ANCHOR_AT - count)
-        if count <= structures.ANCHOR_AT:
-            anchor_at = start
-            vat = self._plan_vat({}, counts, start + 1 + filler, now, whole=True)
-            anchor = self._anchor(anchor_at)
-            return anchor + bytes(filler * BLOCK) + vat.data, vat
-        # A table that is longer than the blocks between them stays where it is
-        # but for its header or tail. Its size does not depend on the address:
-        # what is written lies behind the anchor, next to no other block of it.
-        size = self._plan_vat({}, counts, start + 1, now, whole=False).size
-        filler = structures.ANCHOR_AT - size
-        assert filler >= 0, "the descriptors of a table are fewer than 256 blocks"
-        vat = self._plan_vat({}, counts, start + 1 + filler, now, whole=False)
-        return self._anchor(start) + bytes(filler * BLOCK) + vat.data, vat
-
-    def _anchor(self, location: int) -> bytes:
-        assert self._sequences is not None
-        return structures.anchor(self._volume, self._sequences, location).ljust(BLOCK, b"\0")
+        return Closing(
+            self._store,
+            self._volume,
+            session,
+            plan_vat=plan_vat,
+            intend=lambda location: journal.intend(location, complete=False),
+            log=self._log,
+        )
 
 
 def _without_deferred(prepared: Prepared, stream: Stream) -> tuple[list[list[Job]], Deferred]:

@@ -1,10 +1,8 @@
 """The descriptors of a volume, as we write them.
 
-Pure: fields in, bytes out. What every volume has, and the layout of a session
-on a write-once disc (UDF 6.10.1; rewritable discs: rewritable/structures.py)
-relative to its first block S: volume recognition sequence at S+16, main and reserve
-volume descriptor sequences and the integrity sequence behind it, the anchor
-at S+256. Addresses are absolute blocks, times nanoseconds since 1970, UTC.
+Pure: fields in, bytes out. What every volume has; where it goes is for
+session.py (write-once discs) and rewritable/structures.py to say. Addresses are
+absolute blocks, times nanoseconds since 1970, UTC.
 """
 
 from __future__ import annotations
@@ -17,14 +15,9 @@ from udffs.ondisc import ecma167, hot, modes, osta, tags, text, times
 from udffs.ondisc.intentlog import IntegrityExtension, build_integrity
 from udffs.volume.model import BLOCK
 
-VRS_AT = 16
-MAIN_SEQUENCE_AT = 32
-RESERVE_SEQUENCE_AT = 48
-INTEGRITY_AT = 64
-ANCHOR_AT = 256
+VRS_AT = 16  # blocks from the start of a session or a disc (2/8.3)
 SEQUENCE_BLOCKS = 16  # the least that ECMA-167 3/8.4.2.2 allows
 INTEGRITY_BLOCKS = 2
-SESSION_BLOCKS = ANCHOR_AT + 1
 UNKNOWN_SIZE = 0xFFFFFFFF
 FIRST_UNIQUE_ID = 16  # 0 is the root's, 1 to 15 are reserved (UDF 3.2.1.1)
 
@@ -56,39 +49,11 @@ class VolumeDescription:
         return 2 if self.revision < 0x0200 else 3
 
 
-def session_structures(volume: VolumeDescription, start: int) -> bytes:
-    """The first 257 blocks of a session that begins at block ``start``."""
-    packet = bytearray(SESSION_BLOCKS * BLOCK)
-
-    def place(at: int, data: bytes) -> None:
-        packet[at * BLOCK : at * BLOCK + len(data)] = data
-
-    for index, descriptor in enumerate(recognition_sequence(volume)):
-        place(VRS_AT + index, descriptor)
-    descriptors = _vat_descriptors(volume, start)
-    for at in (MAIN_SEQUENCE_AT, RESERVE_SEQUENCE_AT):
-        for index, block in enumerate(descriptor_sequence(volume, start + at, descriptors)):
-            place(at + index, block)
-    place(INTEGRITY_AT, _vat_integrity(volume, start + INTEGRITY_AT))
-    place(INTEGRITY_AT + 1, terminator(volume, start + INTEGRITY_AT + 1))
-    place(ANCHOR_AT, anchor(volume, sequences(start), start + ANCHOR_AT))
-    return bytes(packet)
-
-
 Extent = tuple[int, int]
 """Length in bytes and absolute block."""
 
 Sequences = tuple[Extent, Extent]
 """The main and the reserve volume descriptor sequence."""
-
-
-def sequences(session_start: int) -> Sequences:
-    """Where the sequences of a session of ours are."""
-    length = SEQUENCE_BLOCKS * BLOCK
-    return (
-        (length, session_start + MAIN_SEQUENCE_AT),
-        (length, session_start + RESERVE_SEQUENCE_AT),
-    )
 
 
 def anchor(volume: VolumeDescription, extents: Sequences, location: int) -> bytes:
@@ -134,8 +99,9 @@ def descriptor_sequence(
     return [*blocks, terminator(volume, at + len(blocks))]
 
 
-def _vat_descriptors(volume: VolumeDescription, start: int) -> list[tuple[Any, Fields]]:
-    """What a session that begins at ``start`` has in its sequences."""
+def vat_descriptors(volume: VolumeDescription, integrity: Extent) -> list[tuple[Any, Fields]]:
+    """What a session on a write-once disc has in its sequences; ``integrity`` is the
+    extent of its integrity sequence."""
     maps = osta.Type1PartitionMap.build({}) + osta.VirtualPartitionMap.build(
         {"partition_type_identifier": osta.udf_id(osta.VIRTUAL_PARTITION, volume.revision)}
     )
@@ -144,7 +110,7 @@ def _vat_descriptors(volume: VolumeDescription, start: int) -> list[tuple[Any, F
         maps=maps,
         count=2,
         file_set=virtual_block(VIRTUAL_FILE_SET),
-        integrity=(INTEGRITY_BLOCKS * BLOCK, start + INTEGRITY_AT),
+        integrity=integrity,
     )
     return [
         (ecma167.PrimaryVolumeDescriptor, primary_fields(volume)),
@@ -279,7 +245,8 @@ def integrity(volume: VolumeDescription, location: int, state: IntegrityState) -
     )
 
 
-def _vat_integrity(volume: VolumeDescription, location: int) -> bytes:
+def vat_integrity(volume: VolumeDescription, location: int) -> bytes:
+    """The integrity descriptor of a volume with a VAT."""
     # It stays open: on a VAT volume the VAT is what is kept up to date, and
     # the sizes of the virtual partition are not known (UDF 6.10.1.1).
     state = IntegrityState(

@@ -8,15 +8,23 @@ from pathlib import Path
 
 from media.store import SequentialStore
 from udffs.commit import structures
+from udffs.commit.bridge.walk import View
+from udffs.commit.closing import DESCRIPTORS_LOST, Closing
 from udffs.commit.reserve import TRACK_REPAIR, Reserve
 from udffs.commit.sequential import Journal, SequentialCommitter
+from udffs.commit.session import BRIDGED_BLOCKS, PLAIN_BLOCKS, OpenSession
 from udffs.commit.structures import PHYSICAL_REFERENCE as PHYSICAL
-from udffs.commit.structures import SESSION_BLOCKS, VolumeDescription
 from udffs.commit.structures import VIRTUAL_REFERENCE as VIRTUAL
+from udffs.commit.structures import VolumeDescription
 from udffs.commit.vat import Counts, VatTable, blocks_of_runs
 from udffs.commit.writing import Log, Writing
+from udffs.errors import NoSpaceError
 from udffs.volume import Volume, make_key
+from udffs.volume.anchors import ISO_9660, recognition
+from udffs.volume.source import Source
 
+WALK = 0.3  # the part of a close that reading all names takes, as progress shows it
+FIRST_SESSION_GAP = 11_400  # blocks that are lost between the first session and the next
 SESSION_OPENING_EXTRA = 16  # VAT ICBs and link blocks of a session's first packet
 
 
@@ -26,6 +34,8 @@ def why_not_write_once(store: SequentialStore, volume: Volume) -> str | None:
         return "it was not made for writing piece by piece (it has no virtual allocation table)"
     if not store.appendable:
         return "the disc is closed"
+    if close_begun(store, volume):
+        return "its close was begun and has to be completed first (`udffs close`)"
     if not _can_be_repeated(volume):
         return "its partitions lie in a way that we cannot repeat in a new session"
     return None
@@ -42,6 +52,56 @@ def _can_be_repeated(volume: Volume) -> bool:
         and volume.file_set_key == make_key(VIRTUAL, structures.VIRTUAL_FILE_SET)
         and volume.root_key >> 32 == VIRTUAL
     )
+
+
+def open_session(store: SequentialStore, volume: Volume) -> OpenSession | None:
+    """The open session of a disc; None if there is none, or none with an anchor."""
+    start = store.session_start
+    if not store.session_open or volume.anchor < start:
+        return None
+    main, main_length = volume.main_sequence
+    reserve, reserve_length = volume.reserve_sequence
+    track = store.first_track
+    bridged = track is not None and main >= track.start + track.blocks
+    return OpenSession(start, ((main_length, main), (reserve_length, reserve)), bridged)
+
+
+def has_bridge(store: SequentialStore, volume: Volume) -> bool:
+    """Whether the volume's sessions have an ISO 9660 view, or a place for it."""
+    session = open_session(store, volume)
+    if session is not None:
+        return session.bridged
+    if store.session_open:  # a cut left it without an anchor
+        return store.first_track is not None
+    found = recognition(Source(store), store.sessions[-1].start) if store.sessions else None
+    return found is not None and ISO_9660 in found
+
+
+def close_begun(store: SequentialStore, volume: Volume) -> bool:
+    """Whether the last step of a close was begun: nothing else may be written then."""
+    session = open_session(store, volume)
+    track = store.first_track
+    return session is not None and session.bridged and track is not None and not track.empty
+
+
+def complete_close(
+    store: SequentialStore,
+    volume: Volume,
+    *,
+    log: Log,
+    final: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> list[str]:
+    """Go on with a close that was broken off; returns what there is to say."""
+    session = open_session(store, volume)
+    assert session is not None and volume.vat is not None
+    closing = Closing(store, describe(volume), session, log=log)
+    closing.find_descriptors(volume.vat.location)
+    closing.fill_reserved_track()
+    found = recognition(Source(store), session.start)
+    store.close_session(final=final, progress=progress)
+    notes = ["The close of this disc had been broken off; it has been completed."]
+    return notes if found is not None and ISO_9660 in found else [*notes, DESCRIPTORS_LOST]
 
 
 def describe(volume: Volume) -> VolumeDescription:
@@ -66,9 +126,11 @@ def free_blocks(store: SequentialStore, volume: Volume) -> int:
     return max(0, min(store.free_blocks, end - store.next_writable))
 
 
-def opening_cost(store: SequentialStore) -> int:
+def opening_cost(store: SequentialStore, *, bridge: bool) -> int:
     """Blocks that a new session takes before anything else."""
-    return 0 if store.session_open else SESSION_BLOCKS + SESSION_OPENING_EXTRA
+    if store.session_open:
+        return 0
+    return (BRIDGED_BLOCKS if bridge else PLAIN_BLOCKS) + SESSION_OPENING_EXTRA
 
 
 def reserve_of(store: SequentialStore, volume: Volume, vat_entries: int) -> Reserve:
@@ -77,7 +139,7 @@ def reserve_of(store: SequentialStore, volume: Volume, vat_entries: int) -> Rese
         free=free_blocks(store, volume),
         link_blocks=store.link_blocks,
         packet_limit=store.packet_limit,
-        opening=opening_cost(store),
+        opening=opening_cost(store, bridge=has_bridge(store, volume)),
     )
     reserve.grow_table(vat_entries)
     return reserve
@@ -120,7 +182,8 @@ class SequentialWriting(Writing):
             self.table,
             counts=counts,
             physical_reference=volume.physical_reference,
-            sequences=self._open_sequences(),
+            session=open_session(store, volume),
+            bridge=has_bridge(store, volume),
             log=log,
         )
 
@@ -132,17 +195,6 @@ class SequentialWriting(Writing):
     def blocks_per_second(self) -> float | None:
         return self._sequential.blocks_per_second
 
-    def _open_sequences(self) -> structures.Sequences | None:
-        """Where the open session has its volume descriptor sequences."""
-        volume = self.volume
-        if not self._sequential.session_open or volume.anchor < self._sequential.session_start:
-            return None
-        (main, main_length), (reserve, reserve_length) = (
-            volume.main_sequence,
-            volume.reserve_sequence,
-        )
-        return (main_length, main), (reserve_length, reserve)
-
     def committed(self, location: int, gone: set[int]) -> None:
         # A file without a name keeps its number while it is open.
         held = (key & 0xFFFFFFFF for key in self.namespace.orphans)
@@ -153,7 +205,7 @@ class SequentialWriting(Writing):
         self._reserve.settle(
             free=free_blocks(self._sequential, self.volume),
             vat_entries=self.table.allocated,
-            opening=opening_cost(self._sequential),
+            opening=opening_cost(self._sequential, bridge=self._committer.bridge),
         )
 
     def where(self, key: int) -> int:
@@ -169,8 +221,38 @@ class SequentialWriting(Writing):
         *,
         now: int,
         final: bool,
+        bridge: bool,
         journal: Journal,
         progress: Callable[[float], None] | None,
-    ) -> int:
-        self._committer.close(counts, now=now, final=final, journal=journal, progress=progress)
-        return self.table.location
+    ) -> tuple[int, list[str]]:
+        committer = self._committer
+        if bridge and not committer.bridge:
+            self._make_room_for_bridge(counts, now, journal)
+        notes = committer.close(
+            counts,
+            now=now,
+            final=final,
+            journal=journal,
+            view=lambda: View(self.volume, _part(progress, 0, WALK)),
+            progress=_part(progress, WALK, 1),
+        )
+        return self.table.location, notes
+
+    def _make_room_for_bridge(self, counts: Counts, now: int, journal: Journal) -> None:
+        """The ISO 9660 view of a disc without a place for it gets a session of its own."""
+        store = self._sequential
+        if store.session_open:
+            needed = FIRST_SESSION_GAP + BRIDGED_BLOCKS + self._reserve.closing
+            if needed > store.free_blocks:
+                raise NoSpaceError(needed=needed, free=store.free_blocks)
+            self._committer.close(counts, now=now, final=False, journal=journal)
+        self._committer.bridge = True
+
+
+def _part(
+    progress: Callable[[float], None] | None, start: float, end: float
+) -> Callable[[float], None] | None:
+    """Progress from 0 to 1, as that part of a whole."""
+    if progress is None:
+        return None
+    return lambda done: progress(start + (end - start) * done)

@@ -132,10 +132,13 @@ class Writing:
         *,
         now: int,
         final: bool,
+        bridge: bool,
         journal: Journal,
         progress: Callable[[float], None] | None,
-    ) -> int:
-        """Close the session (or for good); returns where the last commit is."""
+    ) -> tuple[int, list[str]]:
+        """Close the session (or for good), with ``bridge`` so that it has an ISO 9660
+        view even if there is no place for it yet; returns where the last commit is,
+        and sentences about that view."""
         raise NotImplementedError
 
     # -- what they have in common ------------------------------------------------

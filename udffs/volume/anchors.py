@@ -18,6 +18,7 @@ from udffs.volume.model import BLOCK
 from udffs.volume.source import Source
 
 __all__ = [
+    "ISO_9660",
     "Descriptors",
     "find_descriptors",
     "recognition",
@@ -84,7 +85,10 @@ def _prefer(into: dict[Any, Any], key: Any, new: Any) -> None:
 
 _STRUCTURE = derive(VolumeStructureDescriptor)
 _IDENTIFIER = _STRUCTURE.picker("standard_identifier")
-_BEGINNINGS = (b"BEA01", b"BOOT2", b"CD001", b"CDW02", b"NSR02", b"NSR03", b"TEA01")
+ISO_9660 = b"CD001"
+"""The standard identifier of its descriptors (ECMA-119 8.1.2)."""
+
+_BEGINNINGS = (b"BEA01", b"BOOT2", ISO_9660, b"CDW02", b"NSR02", b"NSR03", b"TEA01")
 _VOLUMES = {b"NSR02", b"NSR03"}
 
 
@@ -240,6 +244,6 @@ def _what_else(source: Source) -> str:
     found = recognition(source, 0) or set()
     if found & _VOLUMES:
         return "it begins like one, but its anchors are missing"
-    if b"CD001" in found:
+    if ISO_9660 in found:
         return "it is an ISO 9660 disc"
     return "neither its beginning nor its anchors are there"
