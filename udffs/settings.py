@@ -5,7 +5,7 @@ or named by the environment variable ``UDFFS_SETTINGS``. A file that is not
 there means the defaults; paths in it start at its own directory. Every key
 may stand at the top, for all drives, and in a table of one drive::
 
-    close = "ask"                  # at unmount: ask | leave | close
+    close = "ask"                  # at unmount: ask | leave | close | protect
     recording = true               # false: nothing is ever written
     speed = 16                     # as many times 150 kB/s; 0 = as fast as it goes
     eject_after = false            # eject when unmounting
@@ -41,7 +41,7 @@ from typing import Any
 from udffs.errors import SettingsError
 
 ENVIRONMENT = "UDFFS_SETTINGS"
-CLOSE_POLICIES = ("ask", "leave", "close")
+CLOSE_POLICIES = ("ask", "leave", "close", "protect")
 BURN_MODES = ("tao", "sao")
 BURN_VERIFY = ("none", "metadata", "all")
 TRANSPORTS = ("auto", "sg", "sr", "spti", "virtual")

@@ -26,6 +26,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eject": ("eject", "Unmount, and open the tray."),
     "load": ("load", "Pull the tray in."),
     "close": ("close", "Make a disc readable everywhere."),
+    "stage": ("stage", "Collect files for a disc."),
+    "burn": ("burn", "Write what was collected to a disc in one go."),
+    "fits": ("fits", "Would these files fit on a disc?"),
 }
 
 EPILOG = """\

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,42 +11,70 @@ from udffs.cli.output import Output, local_progress, reports
 
 if TYPE_CHECKING:
     from media.store import BlockStore
+    from udffs.control import Entry
+
+BRIDGE_UNCOUNTED = (
+    "The ISO 9660 view gets a session of its own; what that takes besides is known once it is made."
+)
 
 
 @click.command(name="close")
 @click.argument("drive", metavar="DRIVE|PLACE")
 @click.option("--protect", is_flag=True, help="For good: nothing can be added any more.")
+@click.option(
+    "--bridge",
+    is_flag=True,
+    help="Give the disc an ISO 9660 view even if it was formatted without a place for "
+    "one, or by another system: in a session of its own, which costs space.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Only say what closing costs and leaves; change nothing."
+)
 @reports
-def command(out: Output, drive: str, protect: bool) -> None:
+def command(out: Output, drive: str, protect: bool, bridge: bool, dry_run: bool) -> None:
     """Close a disc, so that other systems can read it.
+
+    A disc that was formatted with the place for it gets an ISO 9660 view of its
+    files, with Joliet and Rock Ridge names, beside UDF: any computer reads it then.
+    Files and names which that view cannot show as they are, are told; nothing is
+    missing in UDF.
 
     More can be added to a closed disc (in a new session, which costs space),
     unless it is closed with --protect. A mounted disc stays mounted, and can
-    only be read from then on.
+    only be read from then on. A close that was broken off is completed.
 
     A CD-RW in packets has nothing to close: it is complete whenever it is
-    unmounted. The command says so, and ends with 0; with --protect, which cannot
-    be had on such a disc, with 2.
+    unmounted. The command says so, and ends with 0; with --protect or --bridge,
+    which cannot be had on such a disc, with 2.
 
     \b
     Example:
+      udffs close disc.img --dry-run
       udffs close disc.img
     """
+    from udffs.cli.costs import bounded
     from udffs.cli.mounts import ask, running
 
     entry = running(out, drive)
+    if dry_run:
+        _tell_cost(out, drive, entry, bridge=bridge)
+        return
+    about: list[str] | None
     if entry is None:
-        closed = close_unmounted(out, drive, protect)
+        about = close_unmounted(out, drive, protect, bridge=bridge)
     else:
         drive = entry.drive
-        closed = ask(out, entry, "close", final=protect)["closed"]
-    if not closed:
+        answer = ask(out, entry, "close", final=protect, bridge=bridge)
+        about = answer["about"] if answer["closed"] else None
+    if about is None:
         until = "" if entry is None else f" once it is unmounted (`udffs unmount {entry.where}`)"
         out.result(
             {"drive": drive, "protected": False, "closed": False},
             f"The disc in {drive} has nothing to close: it is complete{until}.",
         )
         return
+    for note in bounded(about):
+        out.note(note)
     how = "for good" if protect else "and more can be added to it later"
     out.result(
         {"drive": drive, "protected": protect, "closed": True},
@@ -54,14 +82,16 @@ def command(out: Output, drive: str, protect: bool) -> None:
     )
 
 
-def close_unmounted(out: Output, drive: str, protect: bool) -> bool:
-    """Closes the disc in a drive with nothing mounted; whether there was
-    anything to close."""
+def close_unmounted(
+    out: Output, drive: str, protect: bool, *, bridge: bool = False
+) -> list[str] | None:
+    """Closes the disc in a drive with nothing mounted; returns what there is to say of
+    its ISO 9660 view, None if there was nothing to close."""
     from udffs import settings
     from udffs.cli.opening import (
         is_rewritable,
         open_filesystem,
-        refuse_to_protect,
+        refuse_to_close,
         writable_store,
     )
 
@@ -71,18 +101,19 @@ def close_unmounted(out: Output, drive: str, protect: bool) -> bool:
         out.progress() as show,
     ):
         if is_rewritable(store):
-            refuse_to_protect(store, protect)
+            refuse_to_close(store, protect=protect, bridge=bridge)
             note_if_open(out, store)
-            return False
+            return None
         filesystem = open_filesystem(store, chosen.for_drive(drive))
         for note in filesystem.notes:
             out.note(note)
         filesystem.start()
         try:
-            filesystem.close_disc(final=protect, progress=local_progress(show, "Closing the disc"))
+            return filesystem.close_disc(
+                final=protect, bridge=bridge, progress=local_progress(show, "Closing the disc")
+            )
         finally:
             filesystem.shutdown()
-    return True
 
 
 def note_if_open(out: Output, store: BlockStore) -> None:
@@ -93,3 +124,51 @@ def note_if_open(out: Output, store: BlockStore) -> None:
     unclean = why_unclean(open_volume(store))
     if unclean:
         out.note(unclean)
+
+
+# -- what it costs -----------------------------------------------------------------
+
+
+def _tell_cost(out: Output, drive: str, entry: Entry | None, *, bridge: bool) -> None:
+    from udffs.cli.costs import sentence, time_of
+
+    status = _status_of_disc(drive) if entry is None else _status_of_mount(out, entry)
+    closing = status["closing"]
+    told: dict[str, Any] = {"drive": drive if entry is None else entry.drive, "closing": closing}
+    complete = _why_complete(status)
+    if complete and not (bridge and closing is not None):
+        told["closing"] = None
+        out.result(told, f"The disc in {told['drive']} has nothing to close: {complete}.")
+        return
+    if bridge and not closing["bridge_blocks"]:
+        out.note(BRIDGE_UNCOUNTED)
+    out.result(told, f"{sentence(closing)} It takes {time_of(closing)}.")
+
+
+def _why_complete(status: dict[str, Any]) -> str:
+    """Why there is nothing to close, "" if there is something."""
+    if status["status"] == "formatted":
+        return "it is complete whenever it is unmounted"
+    if status["status"] in ("closed", "read-only"):
+        return "nothing can be added to it any more"
+    if status["session_open"] or status.get("unsaved_bytes"):
+        return ""
+    return "it is closed already"
+
+
+def _status_of_mount(out: Output, entry: Entry) -> dict[str, Any]:
+    from udffs.cli.mounts import ask
+
+    status: dict[str, Any] = ask(out, entry, "status")
+    return status
+
+
+def _status_of_disc(drive: str) -> dict[str, Any]:
+    from media import discovery
+    from udffs.cli.costs import closing_of
+    from udffs.cli.describing import describe_store, medium_of
+    from udffs.volume import open_volume
+
+    with contextlib.closing(discovery.open_block_store(drive, writable=False)) as store:
+        told = describe_store(store, medium_of(store))
+        return {**told, "closing": closing_of(store, open_volume(store))}

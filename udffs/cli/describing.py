@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from udffs.cli.costs import describe_closing
 from udffs.ondisc.osta import SPARING_AVAILABLE, SPARING_DEFECTIVE
 
 if TYPE_CHECKING:
@@ -107,6 +108,32 @@ def why_unclean(volume: Volume) -> str | None:
     return NOT_UNMOUNTED_ELSEWHERE if volume.intent_log is None else NOT_UNMOUNTED
 
 
+def has_iso_view(store: BlockStore, volume: Volume) -> bool | None:
+    """Whether a disc has an ISO 9660 view of its files, or while it is open the place
+    for one; None for discs that are written in packets."""
+    from media.store import RewritableStore, SequentialStore
+    from udffs.commit.write_once import has_bridge
+    from udffs.volume.anchors import ISO_9660, recognition
+    from udffs.volume.source import Source
+
+    if isinstance(store, RewritableStore):
+        return None
+    if isinstance(store, SequentialStore):
+        return has_bridge(store, volume)
+    found = recognition(Source(store), 0)
+    return found is not None and ISO_9660 in found
+
+
+def is_close_begun(store: BlockStore, volume: Volume) -> bool:
+    """Whether a close of the disc was broken off at its last step."""
+    from media.store import SequentialStore
+    from udffs.commit.write_once import close_begun
+
+    if not isinstance(store, SequentialStore) or volume.vat is None or not store.appendable:
+        return False
+    return close_begun(store, volume)
+
+
 def own_files(volume: Volume) -> int:
     """Files of a volume that are not for programs: what holds the intent log."""
     from udffs.commit.rewritable.opening import own_keys
@@ -135,6 +162,7 @@ def rewritable_room(volume: Volume) -> dict[str, int] | None:
 def describe_mounted(store: BlockStore, medium: Medium, filesystem: FileSystem) -> dict[str, Any]:
     """The same of a disc that is mounted, from the process that serves it."""
     status = filesystem.status()
+    cost = status.get("closing")
     volume = filesystem.volume
     room = filesystem.statfs()
     told: dict[str, Any] = {
@@ -159,6 +187,8 @@ def describe_mounted(store: BlockStore, medium: Medium, filesystem: FileSystem) 
         "volume": told,
         "space": space,
         **{key: status.get(key) for key in ("unsaved_bytes", "commits", "blocks_written", "spool")},
+        "bridge": has_iso_view(store, volume) if cost is None else cost["bridge"] > 0,
+        "closing": None if cost is None else describe_closing(cost, store),
         "read_only": filesystem.read_only,
         "error": status.get("error"),
         "notes": status["notes"],

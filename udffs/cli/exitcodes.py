@@ -12,7 +12,7 @@ from typing import NamedTuple
 from media import errors as media
 from udffs import errors as udffs
 
-OK, INTERNAL, USAGE, HOST, INTERRUPTED = 0, 1, 2, 15, 130
+OK, INTERNAL, USAGE, FULL, HOST, INTERRUPTED = 0, 1, 2, 8, 15, 130
 
 
 class Row(NamedTuple):
@@ -82,7 +82,11 @@ TABLE: tuple[Row, ...] = (
             media.CalibrationError,
         ),
     ),
-    Row(8, "the disc is full", (udffs.NoSpaceError, media.MediumFullError)),
+    Row(
+        FULL,
+        "the disc is full, or what is to go on it (`udffs fits`) does not fit",
+        (udffs.NoSpaceError, media.MediumFullError),
+    ),
     Row(
         9,
         "in use: the drive, the disc or the mount point",
@@ -118,7 +122,7 @@ TABLE: tuple[Row, ...] = (
         ),
     ),
     Row(16, "not confirmed, so nothing was erased or burnt", (udffs.NotConfirmedError,)),
-    Row(INTERRUPTED, "interrupted (Ctrl-C)", (KeyboardInterrupt,)),
+    Row(INTERRUPTED, "interrupted (Ctrl-C)", (KeyboardInterrupt, media.BurnStoppedError)),
 )
 
 #: mount(8), "EXIT STATUS": 1 usage or permissions, 2 system error, 4 our bug,

@@ -6,14 +6,18 @@ import contextlib
 import stat
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from media.errors import MediaError
+from udffs.cli.costs import OPEN_BRIDGE, OPEN_PLAIN, closing_of, sentence
 from udffs.cli.describing import (
     describe_sparing,
     describe_store,
+    has_iso_view,
+    is_close_begun,
     medium_of,
     own_files,
     rewritable_room,
@@ -31,13 +35,24 @@ if TYPE_CHECKING:
 #: Files up to which the space that they take is counted without being asked.
 COUNTED = 20_000
 
-READABLE_OPEN = (
-    "here, and on systems whose UDF driver knows discs that are still being written (Linux); "
-    "elsewhere once it is closed"
-)
+READABLE_BRIDGE = "everywhere: ISO 9660 with Joliet and Rock Ridge, and UDF"
 READABLE_CLOSED = "everywhere where UDF {udf} can be read"
 READABLE_SPARED = "everywhere where UDF {udf} with sparing can be read"
 READABLE_MRW = "everywhere where UDF {udf} can be read, in drives that know Mt. Rainier"
+
+CLOSE_BEGUN = (
+    "its close was broken off; `udffs close {drive}`, or the next mount for writing, completes it"
+)
+VIEWS = {
+    (True, True): "closing makes an ISO 9660 view of the files, beside UDF",
+    (True, False): "an ISO 9660 view of the files, beside UDF",
+    (False, True): "none is made (`udffs close --bridge` makes one, in a session of its own)",
+    (False, False): "none",
+}
+AS_A_FILE = (
+    "as an image file it shows other programs no more than the first session; "
+    "`udffs export` makes an image that shows all of it"
+)
 
 FORMATS = {
     "packet": "fixed packets of 32 blocks",
@@ -57,8 +72,9 @@ def command(out: Output, drive: str, space: bool) -> None:
 
     Space: "live" is what the files of now take, "hidden" what earlier states
     of them take (nothing is ever erased from such a disc), "reserved" what is
-    kept back so that the disc can always be closed. Live and hidden space are
-    counted while the disc is not mounted. On a rewritable disc there is only used
+    kept back so that the disc can always be closed: for the close itself, for a
+    second try of its ISO 9660 view, a last save, and bad spots. Live and hidden
+    space are counted while the disc is not mounted. On a rewritable disc there is only used
     and free space; its wear is shown as far as it is known: spare packets that are
     left, and the packet that was rewritten most (which virtual drives count).
 
@@ -72,7 +88,16 @@ def command(out: Output, drive: str, space: bool) -> None:
     if entry is None:
         clear_dead(drive)
     told = _of_mount(out, entry) if entry is not None else _of_disc(out, drive, space)
+    told["staged"] = _staged(told["drive"])
     out.result(told, text(told))
+
+
+def _staged(drive: str) -> dict[str, int]:
+    """What waits to be burnt on a disc in this drive."""
+    from udffs.mastering import staging
+
+    files, length = staging.waiting(drive)
+    return {"files": files, "bytes": length}
 
 
 def _of_mount(out: Output, entry: Entry) -> dict[str, Any]:
@@ -126,10 +151,15 @@ def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
     if volume.vat is not None:
         told["last_commit"] = _moment(volume.vat.time)
         told["vat_location"] = volume.vat.location
+    beside = {
+        "bridge": has_iso_view(store, volume),
+        "closing": closing_of(store, volume),
+        "close_begun": is_close_begun(store, volume),
+    }
     if store.kind == "rewritable":
-        return {"volume": told, "space": rewritable_room(volume)}
+        return {"volume": told, "space": rewritable_room(volume), **beside}
     if volume.vat is None and (room := rewritable_room(volume)) is not None:
-        return {"volume": told, "space": room}
+        return {"volume": told, "space": room, **beside}
     space = _room(store, volume)
     if count or volume.files <= COUNTED:
         with out.progress() as show:
@@ -137,7 +167,7 @@ def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
         told |= {"files": counted.files, "directories": counted.directories}
         live = counted.blocks
         space |= {"live": live, "hidden": max(0, _written(store) - live)}
-    return {"volume": told, "space": space}
+    return {"volume": told, "space": space, **beside}
 
 
 def _room(store: BlockStore, volume: Volume) -> dict[str, Any]:
@@ -260,7 +290,22 @@ def _volume_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Last saved", volume["last_commit"]
     if volume["write_protected"]:
         yield "Protected", volume["write_protected"]
+    yield from _view_rows(told)
     yield "Readable", _readable(told).format(udf=volume["udf"])
+
+
+def _view_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What there is to say of an ISO 9660 view, and of the close that makes it."""
+    is_open = bool(told.get("session_open"))
+    if told.get("bridge") is not None:
+        yield "Bridge", VIEWS[bool(told["bridge"]), is_open]
+    if told.get("close_begun"):
+        yield "Close", CLOSE_BEGUN.format(drive=told["drive"])
+    elif is_open and told.get("closing"):
+        yield "Close", sentence(told["closing"]).removeprefix("Closing ").removesuffix(".")
+    sessions = told.get("sessions") or ()
+    if told.get("bridge") and len(sessions) > 1 and Path(told["drive"]).is_file():
+        yield "Image", AS_A_FILE
 
 
 def _readable(told: dict[str, Any]) -> str:
@@ -274,7 +319,10 @@ def _readable(told: dict[str, Any]) -> str:
 def _readers(told: dict[str, Any]) -> str:
     kind = told["volume"]["kind"]
     if kind == "vat" and told.get("session_open"):
-        return READABLE_OPEN
+        now = OPEN_BRIDGE if told.get("bridge") else OPEN_PLAIN
+        return f"{now}; everywhere once it is closed"
+    if told.get("bridge"):
+        return READABLE_BRIDGE
     if told.get("format") == "mrw":
         return READABLE_MRW
     return READABLE_SPARED if kind == "sparable" else READABLE_CLOSED
@@ -284,5 +332,13 @@ def _space_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     space = told.get("space")
     if space is None:
         return
+    closing = told.get("closing")
     for name, blocks in space.items():
-        yield name.capitalize(), size(blocks)
+        what = ""
+        if name == "reserved" and closing and blocks:
+            what = f" (closing takes {size(closing['blocks'])} of it at most)"
+        yield name.capitalize(), f"{size(blocks)}{what}"
+    staged = told.get("staged")
+    if staged and staged["files"]:
+        files = "1 file" if staged["files"] == 1 else f"{staged['files']} files"
+        yield "Staged", f"{files}, {size(-(-staged['bytes'] // 2048))}, not on a disc yet"

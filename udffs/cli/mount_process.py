@@ -37,8 +37,9 @@ from typing import TYPE_CHECKING
 from udffs import control
 from udffs.cli.describing import describe_mounted, medium_of
 from udffs.cli.mount_opening import DiscOpener
-from udffs.cli.opening import is_rewritable, refuse_to_protect, saved
+from udffs.cli.opening import is_rewritable, refuse_to_close, saved
 from udffs.cli.request import Request, is_finishing
+from udffs.commit.fitting import Needs
 from udffs.control import Claim, Event, Progress, Registry, Server, Tell
 from udffs.errors import (
     AlreadyMountedError,
@@ -86,7 +87,9 @@ class MountProcess:
         self.where = ""
         self.failure: BaseException | None = None
         # What a plain umount amounts to; a command says it anew.
-        self._ending = CLOSE if self.settings.close == "close" else LEAVE
+        policy = self.settings.close
+        self._ending = policy if policy in (CLOSE, PROTECT) else LEAVE
+        self._closing_notes: list[str] = []
         self._eject = self.settings.eject_after
         self._made_place = False
         self._done: Event = {}
@@ -290,7 +293,11 @@ class MountProcess:
         try:
             if self._ending != LEAVE and not self._filesystem.read_only:
                 self.progress.phase("Closing the disc")
-                self._filesystem.close_disc(final=self._ending == PROTECT, progress=self.progress)
+                self._closing_notes = self._filesystem.close_disc(
+                    final=self._ending == PROTECT, progress=self.progress
+                )
+                for note in self._closing_notes:
+                    log.info("%s", note)
         finally:
             self._filesystem.shutdown(saved(self._filesystem, self.progress))
 
@@ -299,6 +306,7 @@ class MountProcess:
         self._done = {
             "drive_seconds": self._drive_seconds(),
             "packets_written": getattr(self._store, "packets_written", None),
+            "bridge": bool((self._filesystem.status().get("closing") or {}).get("bridge")),
         }
 
     def _eject_disc(self) -> None:
@@ -328,6 +336,7 @@ class MountProcess:
             "status": self._status,
             "sync": self._sync,
             "close": self._close,
+            "fits": self._fits,
             "unmount": self._unmount,
             "wait": self._wait,
         }
@@ -356,24 +365,30 @@ class MountProcess:
         return {"where": self.where}
 
     def _close(self, request: Event, tell: Tell) -> Event:
-        final = bool(request.get("final"))
+        final, bridge = bool(request.get("final")), bool(request.get("bridge"))
         if is_rewritable(self._store):
-            refuse_to_protect(self._store, final)
-            return {"where": self.where, "protected": False, "closed": False}
+            refuse_to_close(self._store, protect=final, bridge=bridge)
+            return {"where": self.where, "protected": False, "closed": False, "about": []}
         progress = Progress()
         progress.listen(tell)
         progress.phase("Closing the disc")
-        self._filesystem.close_disc(final=final, progress=progress)
+        notes = self._filesystem.close_disc(final=final, bridge=bridge, progress=progress)
         self._claim.update(read_only=self._filesystem.read_only)
-        return {"where": self.where, "protected": final, "closed": True}
+        return {"where": self.where, "protected": final, "closed": True, "about": notes}
+
+    def _fits(self, request: Event, _tell: Tell) -> Event:
+        """``needs``: the fields of Needs; answers with those of a Fit."""
+        return self._filesystem.fits(Needs(**request["needs"]))._asdict()
 
     def _unmount(self, request: Event, tell: Tell) -> Event:
-        """``ending``: leave, close or protect; ``eject``: as well."""
+        """``ending``: leave, close or protect, or if not ``firm`` what comes next to it
+        on this disc; ``eject``: as well."""
         from udffs.frontends import mountpoint
 
         if not self._unmounted.is_set():
             before = self._ending, self._eject
-            self._ending = self._possible(str(request.get("ending", LEAVE)))
+            firm = bool(request.get("firm", True))
+            self._ending = self._possible(str(request.get("ending", LEAVE)), firm=firm)
             self._eject = bool(request.get("eject"))
             try:
                 mountpoint.unmount(self.where)
@@ -382,9 +397,9 @@ class MountProcess:
                 raise
         return self._wait(request, tell)
 
-    def _possible(self, ending: str) -> str:
+    def _possible(self, ending: str, *, firm: bool) -> str:
         """What there is to do with this disc at the end."""
-        refuse_to_protect(self._store, ending == PROTECT)
+        refuse_to_close(self._store, protect=firm and ending == PROTECT)
         return LEAVE if is_rewritable(self._store) else ending
 
     def _wait(self, _request: Event, tell: Tell) -> Event:
@@ -398,6 +413,7 @@ class MountProcess:
             "ending": self._ending,
             "ejected": self._eject,
             "closable": not is_rewritable(self._store),
+            "about": self._closing_notes,
             "volume": self._filesystem.volume.kind,
             "udf": f"{self._filesystem.volume.revision >> 8:x}."
             f"{self._filesystem.volume.revision & 0xFF:02x}",

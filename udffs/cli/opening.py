@@ -76,13 +76,20 @@ def is_rewritable(store: BlockStore) -> bool:
     return store.kind == "rewritable"
 
 
-def refuse_to_protect(store: BlockStore, wanted: bool) -> None:
-    """Raises InvalidOperationError if a rewritable disc is to be closed for good."""
+def refuse_to_close(store: BlockStore, *, protect: bool, bridge: bool = False) -> None:
+    """Raises InvalidOperationError for what a close cannot do on a rewritable disc."""
     from udffs.errors import InvalidOperationError
 
-    if wanted and is_rewritable(store):
+    if not is_rewritable(store):
+        return
+    if protect:
         raise InvalidOperationError(
             what="a disc that is rewritten in packets cannot be closed for good (--protect)"
+        )
+    if bridge:
+        raise InvalidOperationError(
+            what="a disc that is rewritten in packets has no ISO 9660 view (--bridge): its "
+            "files may move at any time"
         )
 
 

@@ -7,21 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from udffs.cli.output import Output, reports, size
+from udffs.cli.output import Output, reports
 
 if TYPE_CHECKING:
     from udffs.control import Entry
 
 LEAVE, CLOSE, PROTECT = "leave", "close", "protect"
 
-#: What closing costs, in blocks: the lead-out of a session (90 seconds of the
-#: first, 30 of each other) and lead-in and pre-gap of the next (Orange Book).
-FIRST_CLOSE = 6750 + 4500 + 150
-NEXT_CLOSE = 2250 + 4500 + 150
-
 LEFT_OPEN = (
-    "The disc was left open: systems without a UDF driver that knows such discs cannot read "
-    "it yet. `udffs close {drive}` makes it readable everywhere."
+    "The disc was left open: it can be read {where}; `udffs close {drive}` makes it readable "
+    "everywhere."
 )
 
 COMPLETE = (
@@ -45,9 +40,11 @@ SYSTEMS = {
 def command(out: Output, mount: str, ending: str | None, eject: bool) -> None:
     """Finish with a disc. Returns when all of it is safe, and says so.
 
-    Without one of --leave-open, --close and --protect the setting "close"
-    decides (ask, leave or close). A CD-RW in packets has nothing to close:
-    --close changes nothing there, and --protect is refused.
+    Without one of --leave-open, --close and --protect the setting "close" decides
+    (ask, leave, close or protect; for all drives, or for one). "ask" asks on a
+    terminal, with what each choice costs, and leaves the disc open elsewhere. A
+    CD-RW in packets has nothing to close: --close changes nothing there, and
+    --protect is refused.
 
     \b
     Example:
@@ -56,7 +53,8 @@ def command(out: Output, mount: str, ending: str | None, eject: bool) -> None:
     from udffs.cli.mounts import must_run
 
     entry = must_run(mount)
-    finish(out, entry, choose_ending(out, entry, ending), eject=eject)
+    chosen = choose_ending(out, entry, ending)
+    finish(out, entry, chosen, eject=eject, firm=ending is not None)
 
 
 def choose_ending(out: Output, entry: Entry, wanted: str | None) -> str:
@@ -70,7 +68,7 @@ def choose_ending(out: Output, entry: Entry, wanted: str | None) -> str:
     if entry.read_only is not None:
         return LEAVE
     if policy != "ask":
-        return CLOSE if policy == "close" else LEAVE
+        return policy
     if out.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return LEAVE
     return _ask_user(entry)
@@ -78,20 +76,13 @@ def choose_ending(out: Output, entry: Entry, wanted: str | None) -> str:
 
 def _ask_user(entry: Entry) -> str:
     from udffs import control
+    from udffs.cli.costs import choices
     from udffs.control import Registry
 
-    status = control.ask(Registry(), entry, "status")
-    if status["format"] != "sequential":
+    closing = control.ask(Registry(), entry, "status")["closing"]
+    if closing is None:
         return LEAVE  # there is nothing to close
-    cost = FIRST_CLOSE if len(status["sessions"]) < 2 else NEXT_CLOSE
-    click.echo(
-        "Closing makes the disc readable on all systems, and takes a minute or two and "
-        f"{size(cost)} of the disc.\n"
-        "  leave    leave it open: go on writing later, on systems that know such discs\n"
-        "  close    close it: readable everywhere, and more can be added later\n"
-        "  protect  close it for good",
-        err=True,
-    )
+    click.echo(choices(closing), err=True)
     answer: str = click.prompt(
         "What shall happen to the disc?",
         type=click.Choice([LEAVE, CLOSE, PROTECT]),
@@ -108,7 +99,7 @@ def _make_up(out: Output, entry: Entry, result: dict[str, Any], ending: str, eje
 
     closable = result["closable"] and entry.read_only is None
     if ending != LEAVE and result["ending"] == LEAVE and closable:
-        close_unmounted(out, entry.drive, ending == PROTECT)
+        result["about"] = close_unmounted(out, entry.drive, ending == PROTECT) or []
         result["ending"] = ending
     if eject and not result["ejected"]:
         open_tray(entry.drive)
@@ -117,21 +108,28 @@ def _make_up(out: Output, entry: Entry, result: dict[str, Any], ending: str, eje
 
 def _who_reads(drive: str, result: dict[str, Any]) -> str:
     """Where a disc can be read that was left as it is."""
+    from udffs.cli.costs import OPEN_BRIDGE, OPEN_PLAIN
+
     if result["closable"]:
-        return LEFT_OPEN.format(drive=drive)
+        where = OPEN_BRIDGE if result["bridge"] else OPEN_PLAIN
+        return LEFT_OPEN.format(drive=drive, where=where)
     udf = str(result["udf"])
     with_ = " with sparing" if result["volume"] == "sparable" else ", in drives for Mt. Rainier,"
     return COMPLETE.format(udf=udf, with_=with_, systems=SYSTEMS.get(udf, "Linux"))
 
 
-def finish(out: Output, entry: Entry, ending: str, *, eject: bool) -> None:
-    """Unmounts, waits until the disc is safe, and says how it was left."""
+def finish(out: Output, entry: Entry, ending: str, *, eject: bool, firm: bool = False) -> None:
+    """Unmounts, waits until the disc is safe, and says how it was left. An ending that
+    is not ``firm`` gives way to what is possible with the disc."""
     from udffs import settings
+    from udffs.cli.costs import bounded
     from udffs.cli.mounts import ask
 
     eject = eject or settings.load().for_drive(entry.drive).eject_after
-    result = ask(out, entry, "unmount", ending=ending, eject=eject, until_gone=True)
+    result = ask(out, entry, "unmount", ending=ending, firm=firm, eject=eject, until_gone=True)
     _make_up(out, entry, result, ending, eject)
+    for note in bounded(result.pop("about")):
+        out.note(note)
     if result["ending"] == LEAVE and entry.read_only is None:
         out.note(_who_reads(entry.drive, result))
     done = {LEAVE: "", CLOSE: " and closed", PROTECT: " and closed for good"}[result["ending"]]

@@ -10,7 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from udffs.commit.reserve import VAT_ENTRIES_PER_BLOCK, VAT_ICBS, Room
+from media.store import SequentialStore
+from udffs.commit.bridge import cost
+from udffs.commit.reserve import (
+    VAT_ENTRIES_PER_BLOCK,
+    VAT_ICBS,
+    Reserve,
+    RewritableReserve,
+    Room,
+)
+from udffs.commit.rewritable.format import LOG_PACKETS, SPARE_PACKETS
+from udffs.commit.rewritable.space import SpaceMap
+from udffs.commit.rewritable.structures import lay_out, space
+from udffs.commit.session import BRIDGED_BLOCKS, PLAIN_BLOCKS
+from udffs.commit.structures import VolumeDescription
+from udffs.commit.write_once import FIRST_SESSION_GAP, SESSION_OPENING_EXTRA
+from udffs.ondisc.intentlog import PACKET
 from udffs.volume.model import BLOCK
 
 COMMIT_BYTES = 16 << 20
@@ -81,3 +96,40 @@ def _of_a_commit(needs: Needs, link_blocks: int) -> int:
     """Blocks of one commit that are not the files' own: a directory is an ICB and
     the block of it that changes."""
     return PACKETS * link_blocks + VAT_ICBS + 2 + 2 * (needs.deepest + 1)
+
+
+# -- discs that are blank yet --------------------------------------------------------
+
+
+def empty_write_once(store: SequentialStore, *, bridge: bool) -> Reserve:
+    """The room on a blank disc once it is formatted."""
+    begun = (BRIDGED_BLOCKS if bridge else PLAIN_BLOCKS) + SESSION_OPENING_EXTRA
+    return Reserve(
+        free=max(0, store.free_blocks - begun),
+        link_blocks=store.link_blocks,
+        packet_limit=store.packet_limit,
+        opening=0,
+        bridge=cost.EMPTY if bridge else None,
+        session_gap=FIRST_SESSION_GAP,
+        next_opening=begun,
+    )
+
+
+def empty_rewritable(blocks: int, *, spares_by_itself: bool) -> RewritableReserve:
+    """The room on a disc of so many blocks once it is formatted for packets."""
+    layout = lay_out(
+        blocks,
+        sparable=not spares_by_itself,
+        log_packets=LOG_PACKETS,
+        spare_packets=SPARE_PACKETS,
+    )
+    volume = VolumeDescription(
+        label="",
+        set_identifier="",
+        revision=0x0201,
+        partition_start=layout.start,
+        partition_length=layout.length,
+        created=0,
+    )
+    found = SpaceMap(space(volume, layout))
+    return RewritableReserve(lambda: found.free_blocks, lambda: found.fresh_packets * PACKET)
