@@ -33,6 +33,13 @@ MAY_IMPORT = {
     "udffs.mounted": [*BELOW_FILESYSTEM, *MEETING_POINT],
     "udffs.filesystem": [*BELOW_FILESYSTEM, "udffs.mounted", *MEETING_POINT],
     **{part: [*UP_TO_FILESYSTEM, *MEETING_POINT, "udffs.settings"] for part in MIDDLE},
+    # A track or session at once is written past the stores, which know packets.
+    "udffs.mastering": [
+        *UP_TO_FILESYSTEM,
+        *MEETING_POINT,
+        "media.burning",
+        "udffs.settings",
+    ],
     "udffs.cli": [*TOP, "udffs.desktop", *DRIVES],
     "udffs.desktop": [*TOP, *DRIVES],
 }

@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "close": ("close", "Make a disc readable everywhere."),
     "stage": ("stage", "Collect files for a disc."),
     "burn": ("burn", "Write what was collected to a disc in one go."),
+    "stage": ("stage", "Collect files for a disc."),
+    "burn": ("burn", "Write what was collected to a disc in one go."),
     "fits": ("fits", "Would these files fit on a disc?"),
 }
 

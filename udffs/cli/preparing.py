@@ -57,15 +57,16 @@ class Held(NamedTuple):
         )
 
 
-def writing_drive(settings: Settings, drive: str) -> Drive:
-    """A drive whose disc is to be formatted or erased, with nothing mounted.
+def writing_drive(settings: Settings, drive: str, speed: int | None = None) -> Drive:
+    """A drive whose disc is to be formatted, erased or burnt, with nothing mounted.
 
     Raises RecordingDisabledError, NoMediumError and what the drive raises."""
     from media import discovery, errors
 
     check_recording(settings, drive)
     try:
-        burner = discovery.open_drive(drive, speed=settings.for_drive(drive).speed or None)
+        chosen = speed or settings.for_drive(drive).speed or None
+        burner = discovery.open_drive(drive, speed=chosen)
     except errors.NotADiscImageError:
         discovery.open_block_store(drive, writable=False).close()
         raise errors.ReadOnlyMediumError(why=NO_STATE.format(drive=drive)) from None

@@ -137,7 +137,15 @@ def area(settings: Settings, drive: str | None = None) -> Area:
     name = drive_key(drive)
     key = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
     place = chosen.stash / "drives" / f"{Path(name).name}-{key}"
-    return Area(place, chosen.stash_size)
+    return Area(place, chosen.stash_size, name)
+
+
+def areas_of_drives(settings: Settings) -> list[Area]:
+    """Those of single drives in which something is staged."""
+    stashes = {each.stash for each in (settings.default, *settings.drives.values())}
+    named = {file for stash in stashes for file in stash.glob("drives/*/drive")}
+    names = sorted(os.fsdecode(file.read_bytes()) for file in named)
+    return [each for each in (area(settings, name) for name in names) if not each.empty()]
 
 
 def area_to_burn(settings: Settings, drive: str) -> Area:
@@ -158,11 +166,13 @@ def waiting(drive: str, settings: Settings | None = None) -> tuple[int, int]:
 
 
 class Area:
-    """One staging area; ``limit`` is for the copies in it, in bytes (0: none)."""
+    """One staging area; ``limit`` is for the copies in it, in bytes (0: none), and
+    ``drive`` the only drive that it is for, if it is for one."""
 
-    def __init__(self, place: Path, limit: int = 0) -> None:
+    def __init__(self, place: Path, limit: int = 0, drive: str | None = None) -> None:
         self.place = place
         self.limit = limit
+        self.drive = drive
         self.folder = place / "files"
         self._list = place / "staged.json"
 
@@ -176,6 +186,8 @@ class Area:
         """So that programs can save into the folder."""
         self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.mkdir(mode=0o700, exist_ok=True)
+        if self.drive is not None:
+            (self.place / "drive").write_bytes(os.fsencode(self.drive))
 
     def entries(self) -> tuple[Entry, ...]:
         """What was added, in order. Raises StagingDamagedError."""

@@ -78,6 +78,8 @@ def test_only_our_own_mistakes_end_in_one(root: type[BaseException]) -> None:
         (errors.SpoolFullError(where="x", why="y"), 15),
         (errors.StashFullError(where="x", why="y"), 15),
         (media_errors.HostFileError(what="make", name="x", why="y"), 15),
+        (media_errors.BurnFailedError(why="x"), 11),
+        (media_errors.BurnStoppedError(), 130),
         (KeyboardInterrupt(), 130),
         (ValueError("x"), 1),
         (errors.InternalError(what="x"), 1),

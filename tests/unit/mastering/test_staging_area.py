@@ -372,6 +372,7 @@ def test_each_drive_may_have_its_own(tmp_path: Path, photos: Path) -> None:
     assert staging.waiting(drive, chosen) == (5, 5010)
     own.add(photos / "one.jpg")
     assert staging.waiting(drive, chosen) == (1, 1000)
+    assert [each.drive for each in staging.areas_of_drives(chosen)] == [drive]
     assert staging.waiting(str(tmp_path / "b.img"), chosen) == (5, 5010)
 
 

@@ -1,0 +1,233 @@
+"""Burning in one go: what a disc can take, the image for it, writing and reading back.
+
+A track at once is the default, because what goes wrong in the middle of it costs a
+session: what there is can be closed, and a CD-R takes another one behind it. In a
+session at once the table of contents is on the disc before the data, so a CD-R that
+is not finished is lost. For that its last blocks can be read: behind a track at once
+come two blocks that cannot, and drives and systems that read ahead stumble over
+them. So 150 empty blocks are put there, as other programs do.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from media.burning import SHORTEST_TRACK, BurnMode, session_start
+from media.burning import burn as burn_track
+from media.errors import MediaError
+from udffs.errors import (
+    AlreadyClosedError,
+    AlreadyFormattedError,
+    DiscError,
+    NoSpaceError,
+    NotBurnableError,
+)
+from udffs.mastering.image import make_image
+from udffs.mastering.sources import Source, SourceTree
+from udffs.mastering.staging import Placed
+from udffs.mastering.streaming import StreamedImage
+from udffs.mastering.verify import Digests, Verified, content_blocks, verify
+
+if TYPE_CHECKING:
+    from media.drive import Drive
+
+BLOCK = 2048
+#: Empty blocks behind a track at once
+PADDING = 150
+#: Blocks that lead-out, lead-in and pre-gap take before a second session, and a later one
+_SECOND_SESSION, _LATER_SESSION = 11_400, 6_900
+
+MODES = {"tao": BurnMode.TAO, "sao": BurnMode.SAO}
+
+ERASE = "`udffs erase {drive}` makes it blank, and all that is on it is lost"
+IN_PACKETS = "it is formatted for writing in packets; " + ERASE
+STILL_OPEN = (
+    "it is being written file by file, and its session is still open; `udffs close {drive}` "
+    "closes it first, or mount it and save the files there"
+)
+PACKET_VOLUME = (
+    'On this disc is a volume that is written file by file, "{label}". The new session would '
+    "show its files and the new ones through ISO 9660, but as UDF nothing more could be "
+    "written to it. --force burns all the same; `udffs mount {drive}` goes on with the volume."
+)
+
+
+class Target(NamedTuple):
+    """A disc that a session can be added to. ``start`` and ``free`` are blocks,
+    ``sessions`` the number of those that are there; ``volume`` is the label of one
+    that is written in packets."""
+
+    kind: str
+    start: int
+    free: int
+    sessions: int = 0
+    volume: str | None = None
+
+    @property
+    def blank(self) -> bool:
+        return self.sessions == 0
+
+    def left(self, blocks: int) -> int:
+        """Blocks for a later session, if one of so many is burnt now."""
+        between = _SECOND_SESSION if self.blank else _LATER_SESSION
+        return max(0, self.free - blocks - between)
+
+
+def look(drive: Drive, *, force: bool = False) -> Target:
+    """What the disc in a drive can take.
+
+    Raises NotBurnableError, AlreadyClosedError, and AlreadyFormattedError for one
+    with a packet volume, which ``force`` overrides."""
+    _check_open(drive)
+    disc = drive.disc()
+    try:
+        start = session_start(drive)
+    except MediaError as error:
+        raise NotBurnableError(drive=drive.name, why=str(error)) from error
+    free = drive.track().free
+    if start:  # until sessions can be mastered
+        raise NotBurnableError(drive=drive.name, why="it is not blank")
+    if disc.status == "blank":
+        return Target(disc.kind, start, free)
+    label = _packet_volume(drive)
+    if label is not None and not force:
+        raise AlreadyFormattedError(PACKET_VOLUME.format(label=label, drive=drive.name))
+    return Target(disc.kind, start, free, disc.sessions - 1, label)
+
+
+def _check_open(drive: Drive) -> None:
+    disc, name = drive.disc(), drive.name
+    if disc.formatted or disc.mrw:
+        raise NotBurnableError(drive=name, why=IN_PACKETS.format(drive=name))
+    if disc.status not in ("blank", "appendable"):
+        if disc.erasable:
+            why = "it is closed for good; " + ERASE.format(drive=name)
+            raise NotBurnableError(drive=name, why=why)
+        raise AlreadyClosedError(f"The disc in {name} is closed for good; nothing can be added.")
+    if disc.last_session_state != "empty":
+        raise NotBurnableError(drive=name, why=STILL_OPEN.format(drive=name))
+
+
+def _packet_volume(drive: Drive) -> str | None:
+    """The label of a volume with a virtual allocation table, None if there is none."""
+    from media.store import open_store
+    from udffs.volume import open_volume
+
+    try:
+        volume = open_volume(open_store(drive, writable=False))
+    except (DiscError, MediaError):
+        return None
+    return volume.label if volume.vat is not None else None
+
+
+# -- the image -------------------------------------------------------------------
+
+
+class Selection(NamedTuple):
+    """What is to be burnt: regular files and their bytes, each file once."""
+
+    root: Source
+    files: int
+    size: int
+    notes: tuple[str, ...]
+
+
+def select(placed: Sequence[Placed], now: int) -> Selection:
+    """Files and directories of the host, each in its place on the disc.
+
+    Raises NoSuchEntryError, EntryExistsError, UnreadableSourcesError."""
+    tree = SourceTree(now=now)
+    for each in placed:
+        above, _, name = each.to.rpartition("/")
+        tree.add(each.path, name=name, into=tree.directory(above))
+    root = tree.finish()
+    files = {source.serial: source for _path, source in root.walk() if source.is_file}
+    return Selection(
+        root, len(files), sum(source.size for source in files.values()), tuple(tree.notes)
+    )
+
+
+def master(selection: Selection, label: str, now: int) -> StreamedImage:
+    """The image for a blank disc, or a file."""
+    return make_image(selection.root, label=label, now=now)
+
+
+def track_size(image: StreamedImage, mode: BurnMode) -> int:
+    """Blocks of the track that an image becomes."""
+    padding = PADDING if mode is BurnMode.TAO else 0
+    return max(image.blocks + padding, SHORTEST_TRACK)
+
+
+def check_fits(blocks: int, target: Target) -> None:
+    """Raises NoSpaceError, in MB."""
+    if blocks > target.free:
+        raise NoSpaceError(
+            f"It does not fit on the disc: it needs {_megabytes(blocks)}, and "
+            f"{_megabytes(target.free)} are left.",
+            needed=blocks,
+            free=target.free,
+        )
+
+
+def _megabytes(blocks: int) -> str:
+    return f"{blocks * BLOCK / 1e6:.1f} MB" if blocks < 48_828 else f"{blocks * BLOCK / 1e6:.0f} MB"
+
+
+# -- the disc --------------------------------------------------------------------
+
+
+class Burnt(NamedTuple):
+    """A session that is on the disc. ``start``: its first block."""
+
+    start: int
+    image: StreamedImage
+    digests: Digests
+
+
+def burn(
+    drive: Drive,
+    image: StreamedImage,
+    *,
+    mode: BurnMode,
+    final: bool = False,
+    test: bool = False,
+    progress: Callable[[float], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Burnt:
+    """Writes an image as one session. Raises what :func:`media.burning.burn` raises:
+    a BurnFailedError says what became of the disc."""
+    digests = Digests()
+    blocks = track_size(image, mode)
+    chunks = itertools.chain(digests.watch(image.chunks()), _zeros(blocks - image.blocks))
+    start = burn_track(
+        drive, chunks, blocks, mode=mode, final=final, test=test, progress=progress, stop=stop
+    )
+    return Burnt(start, image, digests)
+
+
+def _zeros(blocks: int) -> Iterator[bytes]:
+    if blocks:
+        yield bytes(blocks * BLOCK)
+
+
+def read_back(
+    drive: Drive,
+    burnt: Burnt,
+    *,
+    all_of_it: bool,
+    progress: Callable[[float], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Verified:
+    """Compares the disc with what was streamed: descriptors and directories, or every
+    block. The drive must have been opened after the burn."""
+    files = [] if all_of_it else content_blocks(burnt.image.content)
+    return verify(
+        drive.read,
+        burnt.digests,
+        start=burnt.start,
+        leave_out=files,
+        progress=progress,
+        stop=stop,
+    )
