@@ -22,7 +22,7 @@ __all__ = ["Codec", "derive"]
 
 
 class Codec:
-    """The fixed-size head of a declaration as one little-endian `struct.Struct`.
+    """The fixed-size head of a declaration as one `struct.Struct`.
 
     `names` are the fields in order, nested ones joined by dots.
     """
@@ -43,9 +43,9 @@ class Codec:
 
     def offset(self, name: str) -> int:
         """Bytes from the start of the structure to a field."""
-        ahead = self._struct.format.lstrip("<")
+        order, ahead = self._struct.format[0], self._struct.format[1:]
         parts = _split_format(ahead)[: self.names.index(name)]
-        return struct.calcsize("<" + "".join(parts))
+        return struct.calcsize(order + "".join(parts))
 
 
 def _split_format(text: str) -> list[str]:
@@ -73,7 +73,7 @@ def _fields(declaration: Any, whole: tuple[Any, ...], prefix: str) -> Iterator[t
         name = prefix + part.name
         bare = _bare(part)
         if isinstance(bare, FormatField):
-            yield name, bare.fmtstr.lstrip("<")
+            yield name, bare.fmtstr
         elif isinstance(bare, Bytes):
             if not isinstance(bare.length, int):
                 return
@@ -88,10 +88,17 @@ def derive(declaration: Any, *, whole: tuple[Any, ...] = ()) -> Codec:
     """A codec of the fixed-size head of `declaration`.
 
     Declarations in `whole` are kept as one run of bytes instead of being taken
-    apart. Raises InternalError for what is not laid out in little-endian.
+    apart. Raises InternalError for numbers in both byte orders.
     """
     pairs = list(_fields(_bare(declaration), whole, ""))
     formats = "".join(form for _, form in pairs)
-    if ">" in formats:
-        raise InternalError(what="a declaration is not little-endian")
-    return Codec("<" + formats, tuple(name for name, _ in pairs))
+    orders = {_order(form) for _, form in pairs} - {""}
+    if len(orders) > 1:
+        raise InternalError(what="a declaration has numbers in both byte orders")
+    bare = formats.replace("<", "").replace(">", "")
+    return Codec((orders.pop() if orders else "<") + bare, tuple(name for name, _ in pairs))
+
+
+def _order(form: str) -> str:
+    """The byte order that a field asks for: none if it is of bytes."""
+    return form[0] if form[0] in "<>" and form[1:] not in ("B", "b") else ""
