@@ -12,8 +12,9 @@ import click
 from udffs.cli.output import Output, local_progress, reports
 
 if TYPE_CHECKING:
+    from udffs.mastering.entries import Staged
     from udffs.mastering.listing import Difference
-    from udffs.mastering.staging import Area, Removal, Staged
+    from udffs.mastering.staging import Area, Removal
 
 HOW = {
     "reference": "stays in {source}",
@@ -88,7 +89,7 @@ def add(out: Output, paths: tuple[Path, ...], to: str, copy: bool, drive: str | 
             added.append(area.add(path, to=to, copy=copy, progress=progress))
     files, size = area.waiting()
     for entry in added:
-        out.say(f'"{entry.to}" is staged{" as a copy" if copy else ""}.')
+        out.say(f'"{shown(entry.to)}" is staged{" as a copy" if copy else ""}.')
     told = {"added": [entry.to for entry in added], "copied": copy}
     out.result({**told, **_sums(area, files, size)}, total_text(files, size))
 
@@ -228,10 +229,10 @@ def _rows(lines: Sequence[Staged]) -> list[str]:
 
     cells = [
         (
-            line.name,
+            shown(line.name),
             "1 file" if line.files == 1 else f"{line.files} files",
             megabytes(line.size),
-            "; ".join([HOW[line.how].format(source=line.source), *changes(line.since)]),
+            shown("; ".join([HOW[line.how].format(source=line.source), *changes(line.since)])),
         )
         for line in lines
     ]
@@ -240,6 +241,13 @@ def _rows(lines: Sequence[Staged]) -> list[str]:
         f"{name:<{widths[0]}}  {count:>{widths[1]}}  {size:>{widths[2]}}  {words}"
         for name, count, size, words in cells
     ]
+
+
+def shown(text: str) -> str:
+    """A name of the host as it can be shown: bytes that are no text, and what would
+    move the cursor, are replaced."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def changes(since: Difference) -> list[str]:

@@ -26,24 +26,32 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from udffs.errors import (
     InvalidOperationError,
-    NotStagedError,
     StagingBusyError,
     StagingDamagedError,
 )
-from udffs.mastering import listing, stash
+from udffs.mastering import stash
+from udffs.mastering.entries import (
+    Entry,
+    Staged,
+    entry_from,
+    is_there,
+    listed,
+    name_for,
+    named,
+    now_like,
+    same,
+    without,
+)
 from udffs.mastering.listing import (
-    UNCHANGED,
-    Difference,
     Listing,
     check_apart,
     count,
-    difference,
     joined,
     survey,
     total,
@@ -51,42 +59,6 @@ from udffs.mastering.listing import (
 from udffs.settings import DriveSettings, Settings, drive_key
 
 _VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One thing that was added. ``to`` is its name on the disc, without a slash at
-    either end; ``source`` where it came from; ``staged`` ns since 1970."""
-
-    to: str
-    source: str
-    copied: bool = False
-    staged: int = 0
-    files: Listing = field(default_factory=dict)
-
-    @property
-    def size(self) -> int:
-        """Bytes of all its files."""
-        return total(self.files)
-
-    @property
-    def names(self) -> list[str]:
-        """Its files, by their names on the disc."""
-        return [joined(self.to, name) for name in self.files]
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """One line of the list. ``how`` is "reference", "copy" or "saved" (by a program,
-    into the folder: ``source`` is None then); what is not as it was when it was
-    added is named in ``since``."""
-
-    name: str
-    how: str
-    source: str | None
-    files: int
-    size: int
-    since: Difference = UNCHANGED
 
 
 class Placed(NamedTuple):
@@ -195,7 +167,7 @@ class Area:
             data = json.loads(self._list.read_bytes())
             if data["version"] != _VERSION:
                 raise StagingDamagedError(where=self._list, why="a later udffs has made it")
-            return tuple(_entry(each) for each in data["entries"])
+            return tuple(entry_from(each) for each in data["entries"])
         except FileNotFoundError:
             return ()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -215,7 +187,7 @@ class Area:
 
     def staged(self) -> list[Staged]:
         """The list, with what became of it since."""
-        return _listed(self.entries(), self.saved(), self.folder)
+        return listed(self.entries(), self.saved(), self.folder)
 
     def collect(self) -> Collected:
         """What there is to burn now."""
@@ -224,8 +196,8 @@ class Area:
             children = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
         references = [Placed(each.to, Path(each.source)) for each in entries if not each.copied]
         in_folder = [Placed(child.name, child) for child in children]
-        lines = _listed(entries, saved, self.folder)
-        looked = tuple(_now(each) for each in entries)
+        lines = listed(entries, saved, self.folder)
+        looked = tuple(now_like(each) for each in entries)
         return Collected((*in_folder, *references), tuple(lines), entries, saved, looked)
 
     # -- adding --
@@ -245,7 +217,7 @@ class Area:
         Raises OSError, StagedTwiceError, StashFullError, InvalidOperationError."""
         source = Path(os.path.abspath(path))  # noqa: PTH100 (links stay as they are)
         moment = time.time_ns() if now is None else now
-        entry = Entry(_name_for(source, to), str(source), copy, moment, survey(source))
+        entry = Entry(name_for(source, to), str(source), copy, moment, survey(source))
         self._refuse_itself(source)
         self.make()
         if copy:
@@ -264,7 +236,7 @@ class Area:
             with self._locked():
                 self._check(entry, copied=True)
                 old = [
-                    name for e in self.entries() if _same(e, entry) for name in e.names if e.copied
+                    name for e in self.entries() if same(e, entry) for name in e.names if e.copied
                 ]
                 with self._alone() if old else contextlib.nullcontext():
                     return self._move_in(draft / "copy", entry, old)
@@ -284,7 +256,7 @@ class Area:
         saved = self.saved()
         there = dict.fromkeys(saved, "")
         for each in self.entries():
-            if not _same(each, entry) or (each.copied and not entry.copied):
+            if not same(each, entry) or (each.copied and not entry.copied):
                 there |= dict.fromkeys(each.names, each.source)
             else:
                 for name in each.names if each.copied else ():
@@ -302,7 +274,7 @@ class Area:
             stash.check_room(self.place, needed, used, self.limit)
 
     def _others(self, entry: Entry) -> list[Entry]:
-        return [each for each in self.entries() if not _same(each, entry)]
+        return [each for each in self.entries() if not same(each, entry)]
 
     def _refuse_itself(self, source: Path) -> None:
         place, path = self.place.resolve(), source.resolve()
@@ -323,7 +295,7 @@ class Area:
         taken: list[Entry] = []
         gone: set[str] = set()
         for name in names:
-            found, inside = _named(name, entries, saved)
+            found, inside = named(name, entries, saved)
             taken += [each for each in found if each not in taken]
             gone |= inside
         files = tuple(sorted(gone))
@@ -333,7 +305,7 @@ class Area:
         """Raises StagingBusyError if files of the folder are being burnt."""
         with self._locked(), self._alone() if removal.files else contextlib.nullcontext():
             gone = set(removal.files)
-            left = [_without(e, gone) for e in self.entries() if e not in removal.entries]
+            left = [without(e, gone) for e in self.entries() if e not in removal.entries]
             self._write([each for each in left if each.files])
             stash.remove_files(self.folder, list(removal.files))
 
@@ -345,7 +317,7 @@ class Area:
             for name, known in each.files.items()
         }
         return tuple(
-            name for name in files if not (name.endswith("/") or _is_there(originals.get(name)))
+            name for name in files if not (name.endswith("/") or is_there(originals.get(name)))
         )
 
     # -- burning --
@@ -364,7 +336,7 @@ class Area:
         done = [
             entry
             for entry, before in zip(collected.entries, collected.looked, strict=True)
-            if entry.copied or _now(entry) == before
+            if entry.copied or now_like(entry) == before
         ]
         with self._locked(), self._alone():
             now = self.saved()
@@ -410,103 +382,3 @@ class Area:
             yield
         finally:
             os.close(number)
-
-
-# -- the parts ----------------------------------------------------------------
-
-
-def _entry(data: dict[str, object]) -> Entry:
-    files = data["files"]
-    if not isinstance(files, dict):
-        raise ValueError("files")
-    return Entry(
-        str(data["to"]),
-        str(data["source"]),
-        bool(data["copied"]),
-        int(str(data["staged"])),
-        {str(name): (int(size), int(when)) for name, (size, when) in files.items()},
-    )
-
-
-def _same(one: Entry, other: Entry) -> bool:
-    return (one.to, one.source) == (other.to, other.source)
-
-
-def _now(entry: Entry) -> Listing:
-    """What an entry by reference is like now."""
-    if entry.copied:
-        return entry.files
-    try:
-        return survey(Path(entry.source))
-    except OSError:
-        return entry.files
-
-
-def _without(entry: Entry, gone: set[str]) -> Entry:
-    """A copy some files of which are deleted."""
-    if not entry.copied:
-        return entry
-    left = {n: found for n, found in entry.files.items() if joined(entry.to, n) not in gone}
-    return replace(entry, files=left)
-
-
-def _name_for(source: Path, to: str) -> str:
-    """The name on the disc. Raises InvalidOperationError."""
-    parts = [part for part in to.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        raise InvalidOperationError(what=f'"{to}" leads out of the disc')
-    if not source.name:
-        raise InvalidOperationError(what=f"{source} has no name; stage what is in it")
-    return "/".join([*parts, source.name])
-
-
-def _listed(entries: Sequence[Entry], saved: Listing, folder: Path) -> list[Staged]:
-    lines = []
-    for each in entries:
-        path = folder / each.to if each.copied else Path(each.source)
-        since = difference(each.files, path)
-        if each.copied:  # what else is in the folder has lines of its own
-            since = since._replace(added=())
-        how = "copy" if each.copied else "reference"
-        lines.append(Staged(each.to, how, each.source, count(each.files), each.size, since))
-    copies = {name for each in entries if each.copied for name in each.names}
-    own: dict[str, Listing] = {}
-    for name, found in saved.items():
-        if name not in copies:
-            own.setdefault(name.split("/")[0], {})[name] = found
-    lines += [Staged(name, "saved", None, count(each), total(each)) for name, each in own.items()]
-    return lines
-
-
-def _named(name: str, entries: Sequence[Entry], saved: Listing) -> tuple[list[Entry], set[str]]:
-    """What a name means: entries, and files of the folder. Raises NotStagedError."""
-    wanted, source = name.strip("/"), os.path.abspath(name)  # noqa: PTH100
-    taken = [each for each in entries if _within(each.to, wanted)]
-    files = {each for each in saved if _within(each, wanted)}
-    if not taken and not files:
-        taken = [each for each in entries if each.source == source]
-    if not taken and not files:
-        whole = next((e for e in entries if not e.copied and _within(wanted, e.to)), None)
-        if whole is None:
-            raise NotStagedError(name=name)
-        raise InvalidOperationError(
-            what=f"{name} is a part of {whole.to}, which is staged as a whole from {whole.source}"
-        )
-    copies = {each for entry in taken if entry.copied for each in entry.names}
-    return taken, files | (copies & saved.keys())
-
-
-def _within(name: str, directory: str) -> bool:
-    """Whether a name is that of the directory (or file), or below it."""
-    return name == directory or name.startswith(directory + "/")
-
-
-def _is_there(original: tuple[Path, tuple[int, int]] | None) -> bool:
-    """Whether the file that was copied is still what it was."""
-    if original is None:
-        return False
-    path, known = original
-    try:
-        return listing.entry(path.lstat()) == known
-    except OSError:
-        return False

@@ -20,8 +20,9 @@ from udffs.errors import (
     StashFullError,
 )
 from udffs.mastering import staging, stash
+from udffs.mastering.entries import Staged
 from udffs.mastering.listing import Difference
-from udffs.mastering.staging import Area, Staged
+from udffs.mastering.staging import Area
 
 
 @pytest.fixture
