@@ -63,8 +63,8 @@ def _sessions(burner: Burner, cdb: Any) -> bytes:
     medium = burner.recorder.medium
     closed = _closed(medium)
     number = closed[-1].number if closed else 1
-    tracks = [track for track in medium.session_tracks(number) if track.written]
-    if not tracks:
+    tracks = medium.session_tracks(number)
+    if not any(track.written for track in tracks):
         raise Refusal(refusal.INVALID_FIELD_IN_CDB)
     return _short(cdb, 1, number, [(_control(tracks[0]), tracks[0].number, tracks[0].start)])
 

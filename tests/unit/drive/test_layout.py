@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from media.layout import SessionSpan, layout, link_blocks, packet_limit
 from media.mmc import features
 from media.state import DiscState, Track
@@ -75,6 +77,86 @@ def test_closed_for_good() -> None:
     assert not (found.appendable or found.session_open or found.blank or found.needs_repair)
     assert found.sessions == (SessionSpan(0, 999), SessionSpan(12_400, 12_899))
     assert (found.next_writable, found.free_blocks, found.last_block) == (-1, 0, 12_899)
+
+
+def data_track(number: int, session: int, start: int, at: int) -> Track:
+    return track(number, session, start, END - start, free=END - at, next_writable=at)
+
+
+def empty(number: int = 1, session: int = 1, start: int = 0, **more: object) -> Track:
+    told = {"free": 330, "next_writable": start, "reserved": True, "blank": True, **more}
+    return track(number, session, start, 330, **told)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"packets": True},
+        {"reserved": False},
+        {"blank": False},
+        {"next_writable": None},
+    ],
+)
+def test_only_a_reservation(told: dict[str, object]) -> None:
+    found = layout(disc("appendable", 1, "incomplete"), [empty(**told), data_track(2, 1, 482, 482)])
+    assert found.blank and found.appendable and not found.session_open and not found.needs_repair
+    assert (found.session_start, found.next_writable, found.sessions) == (0, 482, ())
+    assert (found.last_block, found.last_certain) == (-1, True)
+    assert (found.free_blocks, found.capacity) == (END - 482, END)
+    assert found.first is not None
+    assert found.first[:8] == (1, 0, 330, 0, 330, False, False, True)
+
+
+def test_a_reservation_and_data_behind_it() -> None:
+    tracks = [empty(), data_track(2, 1, 482, 509)]
+    found = layout(disc("appendable", 1, "incomplete"), tracks)
+    assert found.session_open and not found.blank and found.session_start == 0
+    assert found.sessions == (SessionSpan(0, None),)
+    assert (found.last_block, found.last_certain) == (501, True)
+    assert found.first is not None and found.first.empty
+
+
+def test_a_reservation_in_a_second_session() -> None:
+    tracks = [
+        track(1, 1, 0, 1000, last_recorded=997),
+        empty(2, 2, 12_400),
+        data_track(3, 2, 12_882, 12_882),
+    ]
+    found = layout(disc("appendable", 2, "incomplete"), tracks)
+    assert not found.session_open and not found.blank and found.session_start == 12_400
+    assert found.sessions == (SessionSpan(0, 997),)
+    assert (found.last_block, found.last_certain) == (997, False)
+    assert found.first is not None and (found.first.number, found.first.empty) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("told", "stands", "last"),
+    [
+        # next writable, free; (address, free, damaged, complete); last block
+        ({"next_writable": 107, "free": 223}, (107, 223, False, False), (99, True)),
+        ({"next_writable": None, "free": 0}, (-1, 0, False, True), (329, False)),
+        ({"next_writable": 337, "free": 0}, (-1, 0, False, True), (329, True)),
+        ({"next_writable": None, "free": 0, "damaged": True}, (-1, 0, True, False), (329, False)),
+        ({"next_writable": 9, "free": 321, "damaged": True}, (-1, 0, True, False), (329, False)),
+    ],
+)
+def test_a_first_track_that_has_begun(
+    told: dict[str, object], stands: tuple[int, int, bool, bool], last: tuple[int, bool]
+) -> None:
+    tracks = [empty(blank=False, **told), data_track(2, 1, 482, 482)]
+    found = layout(disc("appendable", 1, "incomplete"), tracks)
+    assert found.session_open and not found.blank and not found.needs_repair
+    assert (found.next_writable, found.sessions) == (482, (SessionSpan(0, None),))
+    assert (found.last_block, found.last_certain) == last
+    assert found.first is not None and not found.first.empty
+    first = found.first
+    assert (first.next_writable, first.free, first.damaged, first.complete) == stands
+
+
+def test_repair_concerns_the_data_track_only() -> None:
+    torn = track(2, 1, 482, END - 482, damaged=True)
+    found = layout(disc("appendable", 1, "incomplete"), [empty(), torn])
+    assert found.needs_repair and found.first is not None and found.first.empty
 
 
 def test_sizes_that_the_drive_tells() -> None:

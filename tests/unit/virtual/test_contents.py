@@ -172,6 +172,14 @@ def test_capacity_of_the_kinds(kind: str, atip: str, lead_out: int) -> None:
     assert hand.track().free_blocks == lead_out - 2
 
 
+def test_an_empty_reserved_track_is_the_first_of_its_session(hand: Hand) -> None:
+    """Linux takes what format 1 says for the place where the session begins."""
+    hand.send(c.ReserveTrack, reservation_size=330)
+    assert refusal(hand.toc, 1) == (5, 0x24, 0)
+    hand.save(20)
+    assert hand.toc(1) == bytes.fromhex("000a 01 01 00150100 00000000")
+
+
 def test_an_empty_reserved_track_as_drives_report_it(hand: Hand) -> None:
     hand.send(c.ReserveTrack, reservation_size=330)
     track = hand.track(1)
