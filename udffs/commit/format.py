@@ -12,6 +12,7 @@ from functools import partial
 from media.errors import AddressMovedError, PacketLostError
 from media.store import SequentialStore
 from udffs.commit import structures
+from udffs.commit.bridge.cost import EMPTY
 from udffs.commit.session import SessionLayout, begin_session, write_session
 from udffs.commit.stream import DirectoryStream
 from udffs.commit.structures import FIRST_UNIQUE_ID, VolumeDescription
@@ -111,7 +112,7 @@ def empty_volume(volume: VolumeDescription, options: FormatOptions, address: int
     )
     plan = table.plan(
         dict(enumerate(entries)),
-        Counts(0, 1, FIRST_UNIQUE_ID),
+        Counts(0, 1, FIRST_UNIQUE_ID, EMPTY if options.bridge else None),
         address=address + len(entries),
         partition_start=volume.partition_start,
         now=volume.created,

@@ -16,24 +16,20 @@ from typing import NamedTuple, Protocol
 
 from udffs.commit import records
 from udffs.commit.nodes import Change, Directory, Entry, Node, State
-from udffs.commit.overlay import Overlay
 from udffs.commit.plan import LONG_AD
+from udffs.commit.promises import Promises
 from udffs.commit.records import Operation
 from udffs.commit.reserve import Room
 from udffs.commit.spool import Segment, Spool
 from udffs.commit.stream import DirectoryStream
-from udffs.commit.tree import Tree
 from udffs.commit.vat import Counts
-from udffs.errors import FileTooLargeError, NoSpaceError, NotPermittedError, TooManyLinksError
+from udffs.errors import FileTooLargeError, NotPermittedError, TooManyLinksError
 from udffs.ondisc import modes
 from udffs.volume.model import BLOCK
 
 MAXIMUM_LINKS = 0xFFFF
 MAXIMUM_COUNT = 0xFFFFFFFF  # of files; those of other systems may be wrong
 SMALL_FILE = 1 << 20  # bytes; what is written beyond them is streamed
-NAME_COST = 2  # blocks of a directory that one name may touch
-RUNS_IN_BLOCK = 50  # of descriptors; holes between them need one each as well
-HOLE_PER_BLOCK = 100 << 30  # bytes of a hole that one block of descriptors maps
 MAXIMUM_SIZE = 1 << 40  # bytes; keeps the descriptors of a hole within bounds
 
 
@@ -67,7 +63,7 @@ class Frozen(NamedTuple):
     counts: Counts
 
 
-class Namespace(Tree):
+class Namespace(Promises):
     """All inodes in memory, those that changed, and the journal."""
 
     def __init__(
@@ -87,7 +83,7 @@ class Namespace(Tree):
         of their blocks. The inodes with the keys ``fixed`` are not for
         programs to change. ``most_rewritten`` bounds how many ICBs that are on
         the disc a commit may have to rewrite at their places (None: they move)."""
-        super().__init__(root_key)
+        super().__init__(root_key, reserve)
         self._reference = reference
         self.numbers = numbers
         self._fixed = fixed
@@ -96,10 +92,8 @@ class Namespace(Tree):
         self._files = counts.files
         self._directories = counts.directories
         self.next_unique_id = counts.next_unique_id
-        self.reserve = reserve
         self._spool = spool
         self._version = descriptor_version
-        self.dirty: dict[int, Node] = {}
         self.gone: set[int] = set()
         self.freezing: Frozen | None = None
         self.dirty_bytes = 0
@@ -112,6 +106,10 @@ class Namespace(Tree):
     @property
     def epoch(self) -> int:
         return self.segment.epoch
+
+    @property
+    def frozen_epoch(self) -> int:
+        return -1 if self.freezing is None else self.freezing.epoch
 
     @property
     def crowded(self) -> bool:
@@ -189,11 +187,10 @@ class Namespace(Tree):
         return node
 
     def _in_use(self, node: Node) -> bool:
-        frozen = self.freezing.epoch if self.freezing is not None else -1
         return (
             super()._in_use(node)
             or node.key in self.dirty
-            or node.state.epoch in (frozen, self.epoch)
+            or node.state.epoch in (self.frozen_epoch, self.epoch)
         )
 
     def touch(self, node: Node) -> State:
@@ -213,60 +210,6 @@ class Namespace(Tree):
                 self._rewritten.add(node.key)
         return state
 
-    def _promise(self, operations: Sequence[Operation]) -> None:
-        deleting = all(self._frees(operation) for operation in operations)
-        blocks = sum(self._cost(operation) for operation in operations)
-        if not blocks:
-            return
-        try:
-            self.reserve.promise(blocks, deleting=deleting)
-        except NoSpaceError:
-            self._forget_claims(operations)
-            raise
-
-    def _frees(self, operation: Operation) -> bool:
-        """Whether it takes something away."""
-        if isinstance(operation, records.Resize):
-            return operation.size < self.node(operation.key).state.size
-        return isinstance(operation, records.Leave)
-
-    def _forget_claims(self, operations: Sequence[Operation]) -> None:
-        """What directories claimed for names that did not come is not theirs."""
-        for operation in operations:
-            if isinstance(operation, records.Enter | records.Leave):
-                parent = self.nodes.get(operation.directory)
-                if parent is not None and parent.directory is not None:
-                    parent.directory.claimed_epoch = -1
-
-    def _cost(self, operation: Operation) -> int:
-        if isinstance(operation, records.New):
-            return 3 + len(operation.content) // BLOCK
-        if isinstance(operation, records.Resize):
-            return self.cost_of(self.node(operation.key)) + 1 + operation.size // HOLE_PER_BLOCK
-        if isinstance(operation, records.Attributes):
-            return self.cost_of(self.node(operation.key))
-        if isinstance(operation, records.Enter | records.Leave):
-            parent = self.nodes.get(operation.directory)
-            return NAME_COST if parent is None else self.cost_of_name(parent) + 1
-        return 0
-
-    def cost_of(self, node: Node) -> int:
-        """Blocks that changing this inode adds to what must be written."""
-        if node.state.epoch == self.epoch and node.key in self.dirty:
-            return 0
-        return 2 + len(node.state.runs) // RUNS_IN_BLOCK
-
-    def cost_of_name(self, node: Node) -> int:
-        """Blocks that a changed name in this directory adds at most."""
-        directory = node.directory
-        assert directory is not None
-        if directory.claimed_epoch != self.epoch:
-            directory.claimed_epoch, directory.claimed = self.epoch, 0
-        most = node.state.size // BLOCK + 2 + len(directory.changes) // 16
-        more = min(NAME_COST, max(0, most - directory.claimed))
-        directory.claimed += more
-        return more + self.cost_of(node)
-
     # -- operations --------------------------------------------------------
 
     def new_key(self) -> int:
@@ -284,36 +227,13 @@ class Namespace(Tree):
     def write(self, node: Node, offset: int, data: bytes, now: int) -> None:
         """Journal and apply a write. Raises NoSpaceError."""
         self._changeable(node.key)
-        state = node.state
         end = offset + len(data)
-        self.reserve.promise(self._cost_of_write(node, state, offset, end))
+        self._promise_write(node, offset, end)
         position = self.segment.append_data(data)
         checksum = zlib.crc32(data)
         write = records.Write(node.key, offset, len(data), position, checksum, now)
         self._journal(write)
         self._apply_write(write, node, self.segment)
-
-    def _cost_of_write(self, node: Node, state: State, offset: int, end: int) -> int:
-        first, last = offset // BLOCK, (end - 1) // BLOCK
-        blocks = last - first + 1
-        if state.size % BLOCK and offset > state.size:
-            blocks += 1
-        overlay = state.overlay
-        if overlay is not None and overlay.pieces and offset <= overlay.pieces[-1].end:
-            # What a commit under way is writing must be written once more.
-            frozen = -1 if self.freezing is None else self.freezing.epoch
-            blocks -= overlay.covered_blocks(offset, end, frozen)
-        if state.embedded:
-            blocks += 1
-        return blocks + self._cost_of_piece(state, offset) + self.cost_of(node)
-
-    def _cost_of_piece(self, state: State, offset: int) -> int:
-        """Blocks of descriptors for a piece of its own that a write may be: one
-        for each so many."""
-        pieces = [] if state.overlay is None else state.overlay.pieces
-        if not pieces or offset == pieces[-1].end:
-            return 0
-        return len(pieces) % RUNS_IN_BLOCK == RUNS_IN_BLOCK - 1
 
     def _apply_write(
         self, write: records.Write, node: Node | None = None, segment: Segment | None = None
@@ -321,17 +241,13 @@ class Namespace(Tree):
         node = node or self.node(write.key)
         state = self.touch(node)
         end = write.offset + write.length
-        if end > state.size:
-            if write.offset > state.size:
-                state.resize(write.offset)
-            state.size = end
-        if state.overlay is None:
-            state.overlay = Overlay()
-        grown = state.overlay.put(write.offset, end, segment or self.segment, write.position)
+        grown = state.write(write.offset, end, segment or self.segment, write.position)
         self.dirty_bytes += grown * BLOCK
         if write.offset < SMALL_FILE:
             self.small_bytes += grown * BLOCK
         state.mtime = state.ctime = write.time
+        if self.bridged:
+            self._recount(node)
         self.changed = True
         self.changes += 1
 
@@ -363,6 +279,8 @@ class Namespace(Tree):
         self.nodes[new.key] = node
         self.dirty[new.key] = node
         self.gone.discard(new.key)
+        if self.bridged:
+            self._recount(node)
 
     def _apply_attributes(self, change: records.Attributes) -> None:
         state = self.touch(self.node(change.key))
@@ -371,10 +289,13 @@ class Namespace(Tree):
         state.atime, state.mtime, state.ctime = change.atime, change.mtime, change.ctime
 
     def _apply_resize(self, change: records.Resize) -> None:
-        state = self.touch(self.node(change.key))
+        node = self.node(change.key)
+        state = self.touch(node)
         grown = state.resize(change.size)
         self.dirty_bytes += grown * BLOCK
         state.mtime = state.ctime = change.time
+        if self.bridged:
+            self._recount(node)
 
     def _apply_enter(self, change: records.Enter) -> None:
         parent, child = self.node(change.directory), self.node(change.key)
@@ -392,6 +313,8 @@ class Namespace(Tree):
             child_state.parent = (parent.key, parent_state.unique_id)
             parent_state.links += 1  # the child's parent FID
         self._adopt_orphan(child)
+        if self.bridged:
+            self._name_came(change.name, child)
 
     def _adopt_orphan(self, child: Node) -> None:
         if child.key in self.orphans:
@@ -416,6 +339,8 @@ class Namespace(Tree):
             parent_state.links = max(1, parent_state.links - 1)
         if child_state.is_directory or child_state.links == 0:
             self._orphan(child)
+        if self.bridged:
+            self._name_went(change.name, child)
 
     def _orphan(self, node: Node) -> None:
         """The last name is gone; the inode lives on while it is open."""
@@ -458,6 +383,7 @@ class Namespace(Tree):
             min(max(0, self._files - orphans.count(False)), MAXIMUM_COUNT),
             min(max(1, self._directories - orphans.count(True)), MAXIMUM_COUNT),
             self.next_unique_id,
+            self.reserve.bridge,
         )
 
     def _unpin(self, node: Node) -> None:

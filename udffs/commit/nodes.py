@@ -128,6 +128,17 @@ class State:
         self.size = size
         return grown
 
+    def write(self, start: int, end: int, segment: Segment | None, position: int) -> int:
+        """Let a range come from ``segment`` at ``position``; returns how many more blocks
+        must now be written, without what is zeros between the old end and it."""
+        if end > self.size:
+            if start > self.size:
+                self.resize(start)
+            self.size = end
+        if self.overlay is None:
+            self.overlay = Overlay()
+        return self.overlay.put(start, end, segment, position)
+
     def zero(self, start: int, end: int) -> int:
         """Make a range read as zeros; returns the blocks that adds."""
         if self.overlay is None:

@@ -53,6 +53,8 @@ class Room:
 
     #: Lost behind each packet; None on a disc whose blocks are used again
     link_blocks: int | None = None
+    #: What the bridge costs that the next close writes; None if it writes none
+    bridge: int | None = None
 
     def __init__(self) -> None:
         self._promised = 0

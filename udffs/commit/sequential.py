@@ -9,12 +9,13 @@ the rest is planned again for the new address.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 from media.errors import AddressMovedError, PacketLostError, UnreadableBlockError
 from media.store import SequentialStore
+from udffs.commit.bridge.cost import correction
 from udffs.commit.bridge.walk import View
 from udffs.commit.closing import Closing
 from udffs.commit.plan import Body, Geometry, Job, Placed, buffers, plan_body
@@ -108,7 +109,6 @@ class SequentialCommitter:
         with self._no_packet_left_open():
             self._make_ready(now, journal)
             placed, deferred = self._write_body(prepared, gone, counts, now, journal)
-        self._counts = counts
         blocks = self._store.next_writable - before
         return Committed(placed, deferred, self._table.location, blocks)
 
@@ -170,7 +170,8 @@ class SequentialCommitter:
                 bodies.append(body)
                 placed.update((p.job.virtual, p) for p in body.placed)
                 changes = self._changes(placed, gone)
-                vat = self._vat_behind(stream.packet_start, body.end, changes, counts, now)
+                told = _as_placed(counts, placed.values())
+                vat = self._vat_behind(stream.packet_start, body.end, changes, told, now)
                 if vat is not None:
                     journal.intend(vat.location)
                 self._write_pieces(body)
@@ -192,7 +193,8 @@ class SequentialCommitter:
             if vat is not None:
                 self._table.adopt(vat)
             else:
-                self._write_vat(changes, counts, now=now, journal=journal)
+                self._write_vat(changes, told, now=now, journal=journal)
+            self._counts = told
             return [placed[job.virtual] for group in groups for job in group], deferred
 
     def _write_part(
@@ -361,6 +363,13 @@ class SequentialCommitter:
             intend=lambda location: journal.intend(location, complete=False),
             log=self._log,
         )
+
+
+def _as_placed(counts: Counts, placed: Iterable[Placed]) -> Counts:
+    """The counts of a commit of which it is known where everything lies."""
+    if counts.bridge is None:
+        return counts
+    return counts._replace(bridge=counts.bridge + correction(placed))
 
 
 def _without_deferred(prepared: Prepared, stream: Stream) -> tuple[list[list[Job]], Deferred]:

@@ -116,6 +116,8 @@ class CommittedNamespace(Namespace):
                     state.size = outcome.size
             else:
                 self._settle_changed(node.state, outcome)
+            if self.bridged and self.nodes.get(node.key) is node:
+                self._recount(node)
 
     def _settle_changed(self, state: State, outcome: Outcome) -> None:
         assert self.freezing is not None

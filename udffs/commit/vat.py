@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from udffs.commit.bridge import cost
 from udffs.commit.structures import allocation_extent
 from udffs.ondisc import ecma167, hot, osta
 from udffs.ondisc.modes import FileType
@@ -36,6 +37,8 @@ class Counts(NamedTuple):
     files: int
     directories: int
     next_unique_id: int
+    #: What the bridge costs (bridge/cost.py); None where none is to come
+    bridge: int | None = None
 
 
 class VatTable:
@@ -256,6 +259,9 @@ class VatTable:
         now: int,
     ) -> list[bytes]:
         """The VAT ICB twice: readers differ by one about the last block."""
+        remembered = None if counts.bridge is None else cost.remembered(counts.bridge)
+        writer = osta.implementation_id(use=osta.bridge_use(remembered))
+        implementation_identifier = ecma167.EntityId.build(writer)
         return [
             hot.build_file_entry(
                 location=where - partition_start,
@@ -275,6 +281,7 @@ class VatTable:
                 extended_attributes=b"",
                 allocation=allocation,
                 allocation_type=allocation_type,
+                implementation_identifier=implementation_identifier,
             )
             for where in (address, address + 1)
         ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from media.store import SequentialStore
 from udffs.commit import structures
+from udffs.commit.bridge.measure import known_or_measured
 from udffs.commit.bridge.walk import View
 from udffs.commit.closing import DESCRIPTORS_LOST, Closing
 from udffs.commit.reserve import TRACK_REPAIR, Reserve
@@ -25,6 +26,7 @@ from udffs.volume.source import Source
 
 WALK = 0.3  # the part of a close that reading all names takes, as progress shows it
 FIRST_SESSION_GAP = 11_400  # blocks that are lost between the first session and the next
+LATER_SESSION_GAP = 6_900  # behind any other
 SESSION_OPENING_EXTRA = 16  # VAT ICBs and link blocks of a session's first packet
 
 
@@ -128,18 +130,32 @@ def free_blocks(store: SequentialStore, volume: Volume) -> int:
 
 def opening_cost(store: SequentialStore, *, bridge: bool) -> int:
     """Blocks that a new session takes before anything else."""
-    if store.session_open:
-        return 0
+    return 0 if store.session_open else _opening_blocks(bridge)
+
+
+def _opening_blocks(bridge: bool) -> int:
     return (BRIDGED_BLOCKS if bridge else PLAIN_BLOCKS) + SESSION_OPENING_EXTRA
 
 
+def session_gap(store: SequentialStore) -> int:
+    """Blocks that are lost between the session that is open, or the next one, and the
+    one after it."""
+    closed = [span for span in store.sessions if span.end is not None]
+    return LATER_SESSION_GAP if closed else FIRST_SESSION_GAP
+
+
 def reserve_of(store: SequentialStore, volume: Volume, vat_entries: int) -> Reserve:
-    """The room on a disc whose VAT has so many entries, as a mount sees it."""
+    """The room on a disc whose VAT has so many entries, as a mount sees it. Walks through
+    the volume if it has a bridge and its last VAT is not ours."""
+    bridged = has_bridge(store, volume)
     reserve = Reserve(
         free=free_blocks(store, volume),
         link_blocks=store.link_blocks,
         packet_limit=store.packet_limit,
-        opening=opening_cost(store, bridge=has_bridge(store, volume)),
+        opening=opening_cost(store, bridge=bridged),
+        bridge=known_or_measured(volume) if bridged else None,
+        session_gap=session_gap(store),
+        next_opening=_opening_blocks(bridged),
     )
     reserve.grow_table(vat_entries)
     return reserve
@@ -165,7 +181,12 @@ class SequentialWriting(Writing):
             blocks=array("I") if vat.embedded else blocks_of_runs(vat.runs, vat.size),
         )
         self._reserve = reserve_of(store, volume, len(vat.entries))
-        counts = Counts(max(vat.files, 0), max(vat.directories, 1), volume.next_unique_id)
+        counts = Counts(
+            max(vat.files, 0),
+            max(vat.directories, 1),
+            volume.next_unique_id,
+            self._reserve.bridge,
+        )
         super().__init__(
             volume,
             spool,

@@ -26,6 +26,7 @@ __all__ = [
     "FileEntryFields",
     "build_file_entry",
     "parse_file_entry",
+    "recorded_by",
 ]
 
 _WHOLE = (Timestamp, EntityId, LongAd)
@@ -337,6 +338,17 @@ def parse_file_entry(block: bytes, location: int | None) -> FileEntryFields:
         bytes(block[codec.size : middle]),
         bytes(block[middle:end]),
     )
+
+
+_WRITERS = {
+    tag: (codec, codec.picker("implementation_identifier")) for tag, (codec, _) in _READERS.items()
+}
+
+
+def recorded_by(block: bytes) -> bytes:
+    """Who wrote a file entry that :func:`parse_file_entry` has read: an EntityId."""
+    codec, pick = _WRITERS[tags.check(block).tag_identifier]
+    return bytes(pick(codec.unpack_from(block)))
 
 
 def _extension(values: tuple[Any, ...], size: int) -> Extension:

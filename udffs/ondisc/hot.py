@@ -38,6 +38,7 @@ from udffs.ondisc.entries import (
     FileEntryFields,
     build_file_entry,
     parse_file_entry,
+    recorded_by,
 )
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "pack_short_ads",
     "parse_allocation_extent",
     "parse_file_entry",
+    "recorded_by",
     "unpack_long_ads",
     "unpack_short_ads",
 ]

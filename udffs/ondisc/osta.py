@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from construct import Array, Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Struct, this
+from construct import (
+    Array,
+    BitsInteger,
+    BitStruct,
+    Bytes,
+    ByteSwapped,
+    Int8ul,
+    Int16ul,
+    Int32ul,
+    Int64ul,
+    Struct,
+    this,
+)
 
 from udffs.ondisc.basic import (
     OSTA_CHARSET,
@@ -84,9 +96,68 @@ def udf_id(identifier: bytes, revision: int) -> dict[str, Any]:
     return entity_id(identifier, UdfIdentifierSuffix.build(fields))
 
 
-def implementation_id(identifier: bytes = IMPLEMENTATION) -> dict[str, Any]:
-    """Who wrote it (UDF 2.1.5.3)."""
-    fields = {"os_class": OS_CLASS_UNIX, "os_identifier": OS_LINUX}
+BridgeUse = Struct(
+    "use" / number(Int8ul),
+    "cost"
+    / ByteSwapped(
+        BitStruct(
+            "zeros" / BitsInteger(12),
+            "records" / BitsInteger(28),
+        )
+    ),
+)
+"""6 bytes, the implementation use of the identifier in our VAT ICBs: what closing has to
+write for the ISO 9660 view of the tree. ``use`` is BRIDGE_COST; 0: nothing is said. The
+rest is a number of 40 bits, the units of the records in its low 28 bits."""
+
+BRIDGE_COST = 1
+BRIDGE_RECORDS_UNIT = 32
+"""Bytes of records and copies for which `records` counts one."""
+BRIDGE_ZEROS_UNIT = 4
+"""Blocks of zeros for which `zeros` counts one."""
+_MOST_RECORDS = (1 << 28) - 1
+_MOST_ZEROS = (1 << 12) - 1
+
+
+class BridgeCost(NamedTuple):
+    """What is remembered of the ISO 9660 view that a close has to write."""
+
+    records: int
+    """Bytes of its records and of data that is written out once more."""
+    zeros: int | None
+    """Blocks of zeros; None if they are too many to be remembered."""
+
+
+def bridge_use(cost: BridgeCost | None) -> bytes:
+    """The six bytes for it, both numbers rounded up; zeros if there is nothing to say
+    or too much."""
+    if cost is None or (records := -(-cost.records // BRIDGE_RECORDS_UNIT)) > _MOST_RECORDS:
+        return bytes(BridgeUse.sizeof())
+    zeros = _MOST_ZEROS if cost.zeros is None else -(-cost.zeros // BRIDGE_ZEROS_UNIT)
+    fields = {"records": records, "zeros": min(zeros, _MOST_ZEROS)}
+    return bytes(BridgeUse.build({"use": BRIDGE_COST, "cost": fields}))
+
+
+def parse_bridge_use(entity: Any) -> BridgeCost | None:
+    """What an EntityId says of it; None if it is not ours or says nothing."""
+    if entity.identifier.rstrip(b"\0") != IMPLEMENTATION:
+        return None
+    suffix = ImplementationIdentifierSuffix.parse(entity.suffix)
+    use = BridgeUse.parse(suffix.implementation_use)
+    if use.use != BRIDGE_COST:
+        return None
+    zeros = use.cost.zeros
+    return BridgeCost(
+        use.cost.records * BRIDGE_RECORDS_UNIT,
+        None if zeros == _MOST_ZEROS else zeros * BRIDGE_ZEROS_UNIT,
+    )
+
+
+def implementation_id(
+    identifier: bytes = IMPLEMENTATION, *, use: bytes = bytes(6)
+) -> dict[str, Any]:
+    """Who wrote it, and six bytes of its own (UDF 2.1.5.3)."""
+    fields = {"os_class": OS_CLASS_UNIX, "os_identifier": OS_LINUX, "implementation_use": use}
     return entity_id(identifier, ImplementationIdentifierSuffix.build(fields))
 
 

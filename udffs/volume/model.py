@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from udffs.ondisc.basic import BLOCK_SIZE
 from udffs.ondisc.hot import Extension
+from udffs.ondisc.osta import BridgeCost
 
 BLOCK = BLOCK_SIZE
 """Bytes of a block."""
@@ -98,6 +99,8 @@ class Vat:
     minimum_read_revision: int = 0
     minimum_write_revision: int = 0
     maximum_write_revision: int = 0
+    bridge: BridgeCost | None = None
+    """What the ISO 9660 view of this tree costs; None if the ICB is not ours or does not say."""
 
     @property
     def embedded(self) -> bool:

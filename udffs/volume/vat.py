@@ -14,6 +14,7 @@ from udffs.errors import DiscError, StructureError
 from udffs.ondisc import hot, modes, osta
 from udffs.ondisc.ecma167 import (
     ATTRIBUTE_IMPLEMENTATION_USE,
+    EntityId,
     ImplementationUseExtendedAttribute,
     TagIdentifier,
 )
@@ -54,7 +55,9 @@ class _Table:
         self.source = source
         self.location = location
         number = location - physical.start
-        self.icb = hot.parse_file_entry(source.block(location), number)
+        block = source.block(location)
+        self.icb = hot.parse_file_entry(block, number)
+        self.writer = EntityId.parse(hot.recorded_by(block))
         if self.icb.file_type not in _FILE_TYPES:
             raise StructureError(what=f"a file of type {self.icb.file_type} is no VAT")
         self.size = self.icb.size
@@ -105,6 +108,7 @@ def _vat(table: _Table, **fields: Any) -> Vat:
         size=table.size,
         time=table.icb.mtime_ns,
         next_unique_id=max(table.icb.unique_id + 1, _FIRST_FREE_ID),
+        bridge=osta.parse_bridge_use(table.writer),
         **fields,
     )
 

@@ -13,9 +13,11 @@ they are, if the commit writes each range of it in one piece.
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterable
 
 from udffs.commit.nodes import Extent, State
-from udffs.commit.plan import merge_runs
+from udffs.commit.plan import Job, Placed, merge_runs
+from udffs.ondisc.osta import BRIDGE_RECORDS_UNIT, BRIDGE_ZEROS_UNIT, BridgeCost
 from udffs.volume import Run
 from udffs.volume.model import BLOCK
 
@@ -23,9 +25,12 @@ MOST_SECTIONS = 90  # of a file; with more of them it is written out in one piec
 MOST_HOLES = 8192  # blocks of a file; with more of them it is left out
 LONGEST_SECTION = (1 << 32) - BLOCK  # bytes (ECMA-119 9.1.4)
 
-UNIT = 32  # bytes; every cost of records is a multiple, so that totals can be kept short
 ZEROS = 1 << 48  # one block of the run of zeros
-ZEROS_UNIT = 4  # blocks; the same for that
+_MANY = 1 << 40  # of them; so many that nobody counts them any more
+
+UNIT = BRIDGE_RECORDS_UNIT
+ZEROS_UNIT = BRIDGE_ZEROS_UNIT
+"""Every cost is a multiple of these: nothing is lost when it is remembered."""
 
 _NAMES = 512  # bytes of a name; UDF's are not longer
 _RECORD = 34  # of a directory record, with its padding (ECMA-119 9.1)
@@ -73,6 +78,9 @@ _NAME_COSTS = tuple(map(_name_cost, range(_NAMES + 1)))
 SECTION = _units(_records(2 * _LONGEST_RECORD))
 """One more section of a file: a record in both views, for each of its names."""
 
+DEVICE = _units(_records(_DEVICE))
+"""The number of a device, for each of its names."""
+
 DIRECTORY = _units(
     2 * BLOCK
     + _records(2 * (_RECORD + _ATTRIBUTES) + 2 * _RECORD)
@@ -91,22 +99,35 @@ def blocks(cost: int) -> int:
     return -(-size // BLOCK) + min(zeros, MOST_HOLES) + _FIXED
 
 
+def remembered(cost: int) -> BridgeCost:
+    """A cost as a VAT ICB remembers it."""
+    zeros, records = divmod(cost, ZEROS)
+    return BridgeCost(records, zeros if zeros < _MANY else None)
+
+
+def recalled(remembered: BridgeCost) -> int:
+    """The cost that was remembered. So many holes that they could not be are more than
+    any changes can take away."""
+    zeros = _MANY if remembered.zeros is None else remembered.zeros
+    return zeros * ZEROS + remembered.records
+
+
 def name_cost(name: bytes) -> int:
     """What a name in UTF-8 costs: a record in both views."""
     return _NAME_COSTS[min(len(name), _NAMES)]
 
 
-def state_cost(state: State) -> int:
-    """What an inode costs besides its names."""
+def state_cost(state: State, *, names: int = 0) -> int:
+    """What an inode costs besides its names; with so many ``names`` more than it has."""
     kind = stat.S_IFMT(state.mode)
     if kind == stat.S_IFREG:
-        return _file_cost(state)
+        return _file_cost(state, max(1, state.links + names))
     if kind == stat.S_IFDIR:
         return DIRECTORY
     if kind == stat.S_IFLNK:
-        return link_cost(state.size) * max(1, state.links)
+        return link_cost(state.size) * max(1, state.links + names)
     if kind in (stat.S_IFCHR, stat.S_IFBLK):
-        return _units(_records(_DEVICE)) * max(1, state.links)
+        return DEVICE * max(1, state.links + names)
     return 0
 
 
@@ -119,7 +140,7 @@ def new_cost(mode: int, size: int) -> int:
         return DIRECTORY
     if kind == stat.S_IFLNK:
         return link_cost(size)
-    return _units(_records(_DEVICE)) if kind in (stat.S_IFCHR, stat.S_IFBLK) else 0
+    return DEVICE if kind in (stat.S_IFCHR, stat.S_IFBLK) else 0
 
 
 def link_cost(size: int) -> int:
@@ -167,7 +188,7 @@ def _extent(state: State) -> Extent:
     return known[1]
 
 
-def _file_cost(state: State) -> int:
+def _file_cost(state: State, links: int) -> int:
     size = state.size
     if not size:
         return 0
@@ -177,8 +198,27 @@ def _file_cost(state: State) -> int:
     if sections == 1 and size <= LONGEST_SECTION:
         return 0
     if sections:
-        return placed_cost(size, state.links, sections)
-    return _scattered_cost(state)
+        return placed_cost(size, links, sections)
+    return _scattered_cost(state, links)
+
+
+def write_cost(state: State, offset: int, end: int) -> int | None:
+    """What a file costs when the bytes ``offset`` to ``end`` of it have been written, where
+    that is easily told; None where it is not."""
+    size = max(state.size, end)
+    if size <= state.room:
+        return BLOCK
+    if size > LONGEST_SECTION:
+        return None
+    overlay = state.overlay
+    if not overlay:
+        in_place = not state.runs and (not state.size or state.embedded)
+        return 0 if in_place and offset <= state.size else None
+    first, last = overlay.pieces[0], overlay.pieces[-1]
+    sections = _plain_sections(state)
+    if not sections or offset > last.end or offset < first.start:
+        return None
+    return placed_cost(size, max(1, state.links), sections)
 
 
 def _plain_sections(state: State) -> int:
@@ -205,8 +245,8 @@ def placed_cost(size: int, links: int, sections: int, holes: int = 0, longest: i
         return 0
     more = size // LONGEST_SECTION
     if sections + more > MOST_SECTIONS:
-        return -(-size // BLOCK) * BLOCK + more * max(1, links) * SECTION
-    return (sections - 1 + more) * max(1, links) * SECTION + _zeros(longest)
+        return -(-size // BLOCK) * BLOCK + more * links * SECTION
+    return (sections - 1 + more) * links * SECTION + _zeros(longest)
 
 
 def _zeros(count: int) -> int:
@@ -226,13 +266,13 @@ def _extent_cost(size: int, links: int, extent: Extent) -> int:
     return placed_cost(size, links, extent.sections + 1, extent.holes + tail, longest)
 
 
-def _scattered_cost(state: State) -> int:
-    size, links, overlay = state.size, state.links, state.overlay
+def _scattered_cost(state: State, links: int) -> int:
+    size, overlay = state.size, state.overlay
     if not overlay and not state.embedded:
         return _extent_cost(size, links, _extent(state))
     pieces = 0 if overlay is None else len(overlay.pieces)
     if pieces + len(state.runs) > 2 * MOST_SECTIONS:
-        return _most(state)
+        return _most(state, links)
     ranges = [] if overlay is None else overlay.block_ranges()
     if state.embedded and (not ranges or ranges[0][0]):
         ranges.insert(0, (0, 1))
@@ -244,7 +284,7 @@ def _scattered_cost(state: State) -> int:
     return runs_cost(size, links, merge_runs(state.runs, fresh))
 
 
-def _most(state: State) -> int:
+def _most(state: State, links: int) -> int:
     """The cost of a file in many pieces, if the worst is made of them."""
     overlay = state.overlay
     assert overlay is not None
@@ -255,6 +295,24 @@ def _most(state: State) -> int:
     holes = min(MOST_HOLES, max(0, every - max(overlay.blocks, extent.recorded)))
     sections = 2 * (extent.runs + 2 * overlay.ranges + 1) + 1
     if sections <= MOST_SECTIONS:
-        return placed_cost(size, state.links, sections, holes, holes)
-    apart = placed_cost(size, state.links, MOST_SECTIONS, holes, holes)
+        return placed_cost(size, links, sections, holes, holes)
+    apart = placed_cost(size, links, MOST_SECTIONS, holes, holes)
     return apart + every * BLOCK
+
+
+def correction(placed: Iterable[Placed]) -> int:
+    """By how much a commit's inodes cost more than their states: a file may have been
+    written in more pieces than it had to be, or not all of it."""
+    return sum(_correction(place) for place in placed if _may_differ(place.job))
+
+
+def _may_differ(job: Job) -> bool:
+    in_pieces = len(job.ranges) > 1 or bool(job.ranges and job.runs)
+    return (in_pieces or job.size != job.state.size) and stat.S_ISREG(job.state.mode)
+
+
+def _correction(place: Placed) -> int:
+    job, state = place.job, place.job.state
+    if job.size <= state.room:
+        return (BLOCK if job.size else 0) - state_cost(state)
+    return runs_cost(job.size, max(1, state.links), place.runs) - state_cost(state)
