@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from udffs.commit.bridge.names import iso_names, joliet_names
 from udffs.mastering.sources import Source
 
 __all__ = ["Names", "names_of"]
 
-ISO_FILE = 30
-"""Characters of name and extension (ECMA-119 7.5.1), without the version."""
-ISO_DIRECTORY = 31
-JOLIET = 64
-"""UCS-2 characters of a Joliet name."""
 UDF_BYTES = 253
 """Bytes of a name in UDF that pycdlib writes, without the compression id."""
 ROCK_RIDGE_BYTES = 255
 """Bytes of a name that systems with Rock Ridge can use."""
-
-_JOLIET_FORBIDDEN = re.compile(r"[*/:;?\\\x00-\x1f\x7f]")
 
 
 class Names(NamedTuple):
@@ -36,8 +29,12 @@ def names_of(children: Iterable[Source]) -> dict[int, Names]:
     """The names of everything in one directory, by the id() of each source."""
     sources = list(children)
     real = [source.name for source in sources]
-    joliet = unique([_joliet(name) for name in real], _joliet_fits, str.casefold)
-    iso = _iso_names(sources)
+    directories = [source.is_directory for source in sources]
+    joliet = joliet_names(real, directories)
+    iso = [
+        name if is_directory else f"{name};1"
+        for name, is_directory in zip(iso_names(real, directories), directories, strict=True)
+    ]
     rock_ridge = unique(real, _rock_ridge_fits, str)
     in_udf = unique(real, _udf_fits, _udf_key)
     rows = zip(sources, iso, joliet, rock_ridge, in_udf, strict=True)
@@ -84,14 +81,6 @@ def _marked(name: str, mark: str, fits: Callable[[str], bool]) -> str:
     return f"{stem[:low]}{mark}{dot}{extension}"
 
 
-def _joliet(name: str) -> str:
-    return _JOLIET_FORBIDDEN.sub("_", name)
-
-
-def _joliet_fits(name: str) -> bool:
-    return len(name.encode("utf-16-be")) <= JOLIET * 2
-
-
 def _rock_ridge_fits(name: str) -> bool:
     return len(name.encode()) <= ROCK_RIDGE_BYTES
 
@@ -106,29 +95,3 @@ def _udf_key(name: str) -> bytes:
 
 def _udf_fits(name: str) -> bool:
     return len(_udf_key(name)) <= UDF_BYTES
-
-
-def _iso_names(sources: list[Source]) -> list[str]:
-    plain = [_d_characters(source) for source in sources]
-    taken: set[str] = set()
-    names = []
-    for source, (stem, extension) in zip(sources, plain, strict=True):
-        limit = (ISO_DIRECTORY if source.is_directory else ISO_FILE) - len(extension)
-        name, number = f"{stem[:limit]}.{extension}", 0
-        while name in taken:
-            number += 1
-            mark = f"_{number}"
-            name = f"{stem[: limit - len(mark)]}{mark}.{extension}"
-        taken.add(name)
-        names.append(name.rstrip(".") if source.is_directory else f"{name};1")
-    return names
-
-
-def _d_characters(source: Source) -> tuple[str, str]:
-    upper = re.sub(r"[^A-Z0-9_.]", "_", source.name.upper())
-    if source.is_directory:
-        return upper.replace(".", "_") or "_", ""
-    stem, _, extension = upper.rpartition(".")
-    if not stem:
-        stem, extension = upper, ""
-    return stem.replace(".", "_") or "_", extension[:8]

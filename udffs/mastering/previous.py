@@ -1,0 +1,268 @@
+"""The files that are on a disc already, and where: for a session that shows them again."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from pycdlib import PyCdlib
+from pycdlib.pycdlibexception import PyCdlibException
+
+from media.store import BlockStore
+from udffs.commit.bridge.tree import Section
+from udffs.errors import BlankDiscError, DamagedError
+from udffs.mastering.notes import Notes
+from udffs.mastering.sources import Source, count_links
+from udffs.mastering.volumes import from_volume
+from udffs.volume import open_volume
+
+__all__ = ["previous_files"]
+
+BLOCK = 2048
+DESCRIPTORS = range(16, 32)
+"""Where volume descriptors are looked for, from the start of a session."""
+
+_STANDARD = b"CD001"
+_PRIMARY, _SUPPLEMENTARY, _TERMINATOR = 1, 2, 255
+"""Types of volume descriptors (ECMA-119 8.1.1)."""
+
+_NS = 1_000_000_000
+_BROKEN = (PyCdlibException, struct.error, ValueError, IndexError, KeyError, TypeError)
+
+
+def previous_files(store: BlockStore, notes: Notes | None = None) -> Source | None:
+    """The tree of the last session that is complete, each file with its sections.
+
+    The ISO 9660 view if there is one (names of Rock Ridge, else of Joliet), else
+    the UDF volume: what is embedded there or has holes comes without sections,
+    as content to be written anew. None if there is no session. Raises
+    DamagedError, NotUdfError and what the store raises.
+    """
+    complete = [span for span in store.sessions if span.end is not None]
+    if not complete or store.last_block < 0:
+        return None
+    heard = Notes() if notes is None else notes
+    view = SessionView(store, complete[-1].start)
+    if view.has_iso:
+        return _read_iso(view, heard)
+    try:
+        return from_volume(open_volume(store), notes=heard, on_disc=True)
+    except BlankDiscError:
+        return None
+
+
+class SessionView(io.RawIOBase):
+    """A disc as a file in which the descriptors of one session are at block 16.
+
+    All else has its own address. Descriptors of other standards and boot
+    records are left out: what they lead to may be another session's.
+    """
+
+    def __init__(self, store: BlockStore, start: int) -> None:
+        super().__init__()
+        self._store = store
+        self._end = (store.last_block + 1) * BLOCK
+        self._at = 0
+        kept = list(self._kept(start))
+        self.has_iso = any(data[0] == _PRIMARY for data in kept)
+        head = b"".join(kept).ljust(len(DESCRIPTORS) * BLOCK, b"\0")
+        self._head = bytes(DESCRIPTORS.start * BLOCK) + head
+
+    def _kept(self, start: int) -> Iterator[bytes]:
+        for block in DESCRIPTORS:
+            if start + block > self._store.last_block:
+                return
+            data = self._store.read(start + block, 1)
+            if data[1:6] != _STANDARD:
+                return
+            if data[0] in (_PRIMARY, _SUPPLEMENTARY, _TERMINATOR):
+                yield data
+            if data[0] == _TERMINATOR:
+                return
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, self._end)[whence]
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        end = self._end if size < 0 else min(self._at + size, self._end)
+        data = self._between(self._at, end) if end > self._at else b""
+        self._at += len(data)
+        return data
+
+    def _between(self, start: int, end: int) -> bytes:
+        if start < len(self._head):
+            head = self._head[start:end]
+            rest = self._between(len(self._head), end) if end > len(self._head) else b""
+            return head + rest
+        first, ahead = divmod(start, BLOCK)
+        data = self._store.read(first, -(-end // BLOCK) - first)
+        return data[ahead : ahead + end - start]
+
+
+def _read_iso(view: SessionView, notes: Notes) -> Source:
+    iso = PyCdlib()
+    try:
+        iso.open_fp(view)
+    except _BROKEN as error:
+        raise DamagedError(what=f"its ISO 9660 directories cannot be read ({error})") from error
+    rock_ridge = iso.has_rock_ridge()
+    use_joliet = not rock_ridge and iso.has_joliet()
+    descriptor = iso.joliet_vd if use_joliet else iso.pvd
+    reader = _IsoReader("utf-16-be" if use_joliet else "ascii", rock_ridge, notes)
+    try:
+        return reader.tree(descriptor.root_directory_record())
+    except _BROKEN as error:
+        raise DamagedError(what=f"its ISO 9660 directories are damaged ({error})") from error
+    finally:
+        iso.close()
+
+
+class _IsoReader:
+    """A tree of sources out of pycdlib's records."""
+
+    def __init__(self, encoding: str, rock_ridge: bool, notes: Notes) -> None:
+        self._encoding = encoding
+        self._rock_ridge = rock_ridge
+        self._notes = notes
+        self._serials: dict[tuple[Section, ...], int] = {}
+
+    def tree(self, record: Any) -> Source:
+        root = self._source("", record.children[0] if self._rock_ridge else record, True)
+        waiting = [("", root, record)]
+        while waiting:
+            path, directory, record = waiting.pop()
+            for name, child, content in self._children(record):
+                inner = f"{path}/{name}" if path else name
+                source = self._child(inner, name, child, content)
+                if source is None:
+                    continue
+                directory.children.append(source)
+                if source.is_directory:
+                    waiting.append((inner, source, content))
+        count_links(root)
+        return root
+
+    def _children(self, record: Any) -> Iterator[tuple[str, Any, Any]]:
+        """(name, record, record of the directory's content) of what is in a directory."""
+        seen: dict[str, int] = {}
+        continued: set[int] = set()
+        for child in record.children:
+            if child.is_dot() or child.is_dotdot():
+                continue
+            if child.data_continuation is not None:
+                continued.add(id(child.data_continuation))
+            if id(child) in continued or child.is_associated_file():
+                continue
+            extra = child.rock_ridge if self._rock_ridge else None
+            if extra is not None and extra.relocated_record():
+                continue  # it is where its child link is
+            content = child
+            if extra is not None and extra.child_link_record_exists():
+                content = extra.cl_to_moved_dr
+            elif record.is_root and child.is_dir() and _holds_relocated(child, self._rock_ridge):
+                continue
+            name = _usable(self._name(child))
+            seen[name] = seen.get(name, 0) + 1
+            yield name if seen[name] == 1 else f"{name}~{seen[name]}", child, content
+
+    def _name(self, record: Any) -> str:
+        if self._rock_ridge and record.rock_ridge is not None and record.rock_ridge.name():
+            return str(record.rock_ridge.name().decode("utf-8", "replace"))
+        name = record.file_identifier().decode(self._encoding, "replace")
+        if not record.is_dir():
+            name = name.partition(";")[0]
+            if self._encoding == "ascii":
+                name = name.rstrip(".")
+        return str(name)
+
+    def _child(self, path: str, name: str, record: Any, content: Any) -> Source | None:
+        if record.file_unit_size or record.interleave_gap_size:
+            self._notes.add("left out (interleaved files of the session before)", path)
+            return None
+        source = self._source(name, content if content.is_dir() else record, content.is_dir())
+        extra = record.rock_ridge if self._rock_ridge else None
+        if extra is not None and extra.is_symlink():
+            source.target = extra.symlink_path().decode("utf-8", "replace")
+        elif source.is_file:
+            self._place(source, record)
+        return source
+
+    def _place(self, source: Source, record: Any) -> None:
+        sections = []
+        while record is not None:
+            length = record.get_data_length()
+            if length:
+                sections.append((record.extent_location(), length))
+            record = record.data_continuation
+        source.sections = tuple(sections)
+        source.size = sum(length for _, length in sections)
+        if sections:
+            number = len(self._serials) + 1
+            source.serial = self._serials.setdefault(source.sections, number)
+
+    def _source(self, name: str, record: Any, is_directory: bool) -> Source:
+        moment = _nanoseconds(record.date)
+        kind = stat.S_IFDIR | 0o755 if is_directory else stat.S_IFREG | 0o644
+        source = Source(name, kind, atime=moment, mtime=moment, ctime=moment)
+        px, tf = self._entry(record, "px_record"), self._entry(record, "tf_record")
+        if px is not None and (stat.S_ISDIR(px.posix_file_mode) or not is_directory):
+            source.mode = px.posix_file_mode
+            source.uid, source.gid = px.posix_user_id, px.posix_group_id
+        if tf is not None:
+            source.atime = _nanoseconds(tf.access_time, source.atime)
+            source.mtime = _nanoseconds(tf.modification_time, source.mtime)
+            source.ctime = _nanoseconds(tf.attribute_change_time, source.ctime)
+        return source
+
+    def _entry(self, record: Any, name: str) -> Any:
+        if not self._rock_ridge or record.rock_ridge is None:
+            return None
+        for entries in (record.rock_ridge.dr_entries, record.rock_ridge.ce_entries):
+            found = None if entries is None else getattr(entries, name)
+            if found is not None:
+                return found
+        return None
+
+
+def _holds_relocated(record: Any, rock_ridge: bool) -> bool:
+    """Whether a directory of the root is there only for those that were moved."""
+    inner = [child for child in record.children if not (child.is_dot() or child.is_dotdot())]
+    return (
+        rock_ridge
+        and bool(inner)
+        and all(
+            child.rock_ridge is not None and child.rock_ridge.relocated_record() for child in inner
+        )
+    )
+
+
+def _usable(name: str) -> str:
+    cleaned = name.replace("/", "_").replace("\0", "_")
+    return cleaned if cleaned not in ("", ".", "..") else f"_{cleaned}"
+
+
+def _nanoseconds(date: Any, default: int = 0) -> int:
+    """A date of pycdlib's, epoch nanoseconds; `default` for none and for what is no date."""
+    try:
+        year = date.year if hasattr(date, "year") else date.years_since_1900 + 1900
+        day = date.dayofmonth if hasattr(date, "dayofmonth") else date.day_of_month
+        zone = timezone(timedelta(minutes=15 * date.gmtoffset))
+        moment = datetime(year, date.month, day, date.hour, date.minute, date.second, tzinfo=zone)
+    except (AttributeError, ValueError):
+        return default
+    return int(moment.timestamp()) * _NS
