@@ -54,7 +54,9 @@ def closing_of(store: BlockStore, volume: Volume) -> dict[str, Any] | None:
 
 def sentence(closing: Mapping[str, Any]) -> str:
     """What closing takes and leaves."""
-    view = "the ISO 9660 view and the final tables" if closing["bridge_blocks"] else "final tables"
+    view = (
+        "the ISO 9660 view and the final tables" if closing["bridge_blocks"] else "the final tables"
+    )
     takes = f"Closing takes {size(closing['blocks'])} for {view}"
     if not closing["next_session"]:
         return f"{takes}; no further session fits."

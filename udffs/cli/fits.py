@@ -74,12 +74,13 @@ def command(out: Output, drive: str, paths: tuple[Path, ...]) -> None:
 
 def text(found: Fit, *, blank: bool) -> str:
     """The answer, in a sentence."""
-    needs, once = size(found.needed + found.kept), ", once the disc is formatted" if blank else ""
+    this = "Once the disc is formatted, this copy" if blank else "This copy"
+    needs = size(found.needed + found.kept)
     if found.fits:
-        return f"This copy needs {needs}, leaves {size(found.left)}; closing stays possible{once}."
+        return f"{this} needs {needs}, leaves {size(found.left)}; closing stays possible."
     return (
-        f"This copy needs {needs}, and {size(found.free)} are free{once}: "
-        f"{size(found.missing)} are missing. (What closing needs is kept back from both.)"
+        f"{this} needs {needs}, and {size(found.free)} are free beside what is kept back for "
+        f"closing: {size(found.missing)} are missing."
     )
 
 
@@ -123,7 +124,7 @@ def room_in(drive: Drive, settings: DriveSettings) -> tuple[Room, bool]:
 def room_on(store: BlockStore) -> Room:
     """The room on a disc with a volume. Raises ReadOnlyError, DiscErrors, MediaErrors."""
     from media.store import RewritableStore, SequentialStore
-    from udffs.commit.opening import why_read_only
+    from udffs.commit.opening import why_never
     from udffs.commit.reserve import RewritableReserve
     from udffs.commit.rewritable.space import SpaceMap
     from udffs.commit.write_once import reserve_of
@@ -132,13 +133,13 @@ def room_on(store: BlockStore) -> Room:
     from udffs.volume import open_volume
 
     volume = open_volume(store)
-    why = why_read_only(store, volume)
+    assert isinstance(store, SequentialStore | RewritableStore)
+    why = why_never(store, volume)
     if why is not None:
         raise ReadOnlyError(why=why)
     if isinstance(store, SequentialStore):
         assert volume.vat is not None
         return reserve_of(store, volume, len(volume.vat.entries))
-    assert isinstance(store, RewritableStore)
     log = volume.intent_log
     space = SpaceMap(volume.space(), changes=() if log is None else log.changes)
     return RewritableReserve(lambda: space.free_blocks, lambda: space.fresh_packets * PACKET)

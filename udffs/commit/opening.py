@@ -31,6 +31,11 @@ def why_read_only(store: BlockStore, volume: Volume) -> str | None:
         return "it is an image without a drive's state beside it"
     if not store.writable:
         return "it was opened for reading only"
+    return why_never(store, volume)
+
+
+def why_never(store: SequentialStore | RewritableStore, volume: Volume) -> str | None:
+    """The same, however the disc was opened."""
     if volume.write_protected:
         return f"it is write-protected: {volume.write_protected}"
     if volume.revision not in WRITABLE_REVISIONS:
