@@ -17,11 +17,12 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from operator import attrgetter
 from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
+from typing import IO, NamedTuple, Protocol
 
 from media.errors import AddressMovedError, PacketLostError, UnreadableBlockError
 from media.store import SequentialStore
 from udffs.commit import structures
+from udffs.commit.bridge.plan import IsoPlan
 from udffs.commit.bridge.walk import Copy, View
 from udffs.commit.plan import CHUNK, Piece, buffers
 from udffs.commit.session import ANCHOR_AT, OpenSession, reserved_track
@@ -29,9 +30,6 @@ from udffs.commit.structures import VolumeDescription
 from udffs.commit.vat import VatPlan
 from udffs.volume.anchors import ISO_9660
 from udffs.volume.model import BLOCK
-
-if TYPE_CHECKING:
-    from udffs.commit.bridge.plan import IsoPlan
 
 TRIES = 5
 DESCRIPTORS = 3  # primary, supplementary, terminator
@@ -149,8 +147,6 @@ class Closing:
         return self._store.packet_limit - ANCHOR_AT - 1 - DESCRIPTORS
 
     def _plan(self, view: View, now: int) -> IsoPlan:
-        from udffs.commit.bridge.plan import IsoPlan
-
         volume = self._volume
         plan = IsoPlan(view.root, label=volume.label, now=now, set_identifier=volume.set_identifier)
         self.notes += [*view.notes, *plan.notes]
