@@ -25,8 +25,10 @@ __all__ = [
     "EXTENSION_RECORD",
     "MAX_ENTRY",
     "NM_SIZE",
+    "PX_SIZE",
     "SL_SIZE",
     "SP",
+    "TF_SIZE",
     "AlternateName",
     "ContinuationArea",
     "DeviceNumber",
@@ -171,8 +173,10 @@ _COMPONENT = derive(SymbolicLinkComponent)
 
 CE_SIZE = _CE.size
 NM_SIZE = _NM.size
+PX_SIZE = _PX.size
 SL_SIZE = _SL.size
-"""Bytes: of a CE, of an NM and an SL without what they hold."""
+TF_SIZE = _TF.size
+"""Bytes of these entries; of an NM and an SL without what they hold."""
 
 SP = SharingProtocolIndicator.build({"length": SharingProtocolIndicator.sizeof()})
 

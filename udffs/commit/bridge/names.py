@@ -6,10 +6,17 @@ version (";1") of files is not part of what is made here.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 
-__all__ = ["d_characters", "iso_names", "joliet_characters", "joliet_names"]
+__all__ = [
+    "d_characters",
+    "iso_names",
+    "joliet_characters",
+    "joliet_names",
+    "rock_ridge_name",
+]
 
 _ISO_FILE = 31
 """Characters of a file's name, extension and the dot between them (ECMA-119 7.5.1)."""
@@ -19,6 +26,11 @@ _ISO_DIRECTORY = 31
 
 _JOLIET = 64
 """UCS-2 characters of an identifier (Joliet, "Allowed length")."""
+
+_ROCK_RIDGE = 255
+"""Bytes of a name in UTF-8 that POSIX systems can have. UDF's can be twice as long."""
+
+_DIGEST = 16  # characters that tell apart names which were cut off
 
 _EXTENSION = 15
 """What is longer behind the last dot is not an extension but part of the name."""
@@ -67,6 +79,17 @@ def joliet_names(names: Sequence[str], directories: Sequence[bool]) -> list[str]
         for name, directory in zip(names, directories, strict=True)
     ]
     return _unique(names, parts, [_JOLIET] * len(names))
+
+
+def rock_ridge_name(name: str) -> str:
+    """The name itself, or where it is too long for Rock Ridge's readers, its beginning,
+    a digest of the whole, and the extension."""
+    if len(name) * 4 <= _ROCK_RIDGE or len(name.encode()) <= _ROCK_RIDGE:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]
+    stem, extension = _split(name, str)
+    room = _ROCK_RIDGE - _DIGEST - 1 - len(extension.encode())
+    return stem.encode()[:room].decode(errors="ignore") + "~" + digest + extension
 
 
 def _iso_parts(name: str) -> _Parts:

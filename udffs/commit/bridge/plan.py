@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,19 +12,30 @@ from udffs.commit.bridge.descriptors import (
     primary_descriptor,
     terminator,
 )
-from udffs.commit.bridge.names import iso_names, joliet_names
-from udffs.commit.bridge.system_use import LINUX_NAME, RockRidge, serial_numbers
+from udffs.commit.bridge.names import iso_names, joliet_names, rock_ridge_name
+from udffs.commit.bridge.notes import Notes
+from udffs.commit.bridge.system_use import LINUX_NAME, LONGEST_TARGET, RockRidge, serial_numbers
 from udffs.commit.bridge.tree import Item
-from udffs.commit.bridge.views import Directory, View
+from udffs.commit.bridge.views import Directory, Row, View
 from udffs.errors import InternalError
 from udffs.ondisc.basic import BLOCK_SIZE
 
 __all__ = ["IsoPlan"]
 
-SHOWN = 5
-"""Names in a note."""
-
 _VERSION = ";1"
+_JOLIET_VERSION = _VERSION.encode("utf-16-be")
+
+_MAPPED = "cannot be in Joliet as they are"
+_SPECIAL = "are of symbolic links or special files, which Joliet does not have"
+_LONG_TARGET = f"are of symbolic links to over {LONGEST_TARGET:,} bytes, which only UDF shows"
+_CUT = "are too long for Rock Ridge and were cut off there"
+_LONG = f"are cut off after {LINUX_NAME} bytes where Linux shows ISO 9660"
+_UNLISTED = tuple(
+    f"are of directories that the {view} path table has no numbers for"
+    for view in ("ISO 9660", "Joliet")
+)
+"""What there is to be said of names."""
+
 _TABLES = 4  # extents of path tables: L, M of the primary view, L, M of the Joliet view
 
 
@@ -42,14 +52,16 @@ class IsoPlan:
         """`now` in epoch nanoseconds. Raises InternalError where an item's sections are
         not whole blocks or not as long as the item."""
         self._texts = Texts(label, set_identifier, now)
-        self._mapped: list[tuple[Directory, str, str]] = []
-        self._special = 0
-        self._primary = View(root, _primary_names, RockRidge(serial_numbers(root)))
+        self._notes = Notes()
+        self._noting = True
+        self._primary = View(root, self._primary_names, RockRidge(serial_numbers(root)))
         self._joliet = View(root, self._joliet_names)
         tables = [-(-view.path_table_size // BLOCK_SIZE) for view in self._views for _ in "LM"]
         self.extents: list[int] = [*tables, *self._primary.extents, *self._joliet.extents]
         self.blocks = sum(self.extents)
-        self.notes = list(self._write_notes())
+        self._note_unlisted()
+        self._noting = False
+        self.notes = self._notes.sentences()
 
     @property
     def _views(self) -> tuple[View, View]:
@@ -87,63 +99,58 @@ class IsoPlan:
 
     # -- names -------------------------------------------------------------------
 
-    def _joliet_names(self, directory: Directory) -> Iterable[tuple[bytes, bytes, Item]]:
+    def _primary_names(self, directory: Directory) -> Iterable[Row]:
+        items = [item for item in directory.item.children if _in_rock_ridge(item)]
+        kinds = [item.is_directory for item in items]
+        names = iso_names([item.name for item in items], kinds)
+        if self._noting:
+            self._note_primary(directory)
+        for item, name in zip(items, names, strict=True):
+            version = "" if item.is_directory else _VERSION
+            yield name.encode("ascii"), (name + version).encode("ascii"), item
+
+    def _joliet_names(self, directory: Directory) -> Iterable[Row]:
         """Files and directories: Joliet has nothing else."""
         items = [item for item in directory.item.children if _in_joliet(item)]
-        self._special += len(directory.item.children) - len(items)
         kinds = [item.is_directory for item in items]
         names = joliet_names([item.name for item in items], kinds)
+        if self._noting:
+            self._note_joliet(directory, items, names)
         for item, name in zip(items, names, strict=True):
-            if name != item.name:
-                self._mapped.append((directory, item.name, name))
             encoded = name.encode("utf-16-be")
-            version = "" if item.is_directory else _VERSION
-            yield encoded, encoded + version.encode("utf-16-be"), item
+            yield encoded, encoded if item.is_directory else encoded + _JOLIET_VERSION, item
 
     # -- notes -------------------------------------------------------------------
 
-    def _write_notes(self) -> Iterator[str]:
-        if self._mapped:
-            renamed = ((directory.path() + name, to) for directory, name, to in self._mapped)
-            shown = [f"{path} is {to}" for path, to in heapq.nsmallest(SHOWN, renamed)]
-            yield _note(len(self._mapped), "cannot be in Joliet as they are", shown)
-        if self._special:
-            yield _note(
-                self._special, "are symbolic links or special files, which Joliet does not have"
-            )
-        long = [
-            directory.path() + entry.item.name
-            for directory in self._primary.directories
-            for entry in directory.entries
-            if len(entry.item.name) * 4 > LINUX_NAME and len(entry.item.name.encode()) > LINUX_NAME
-        ]
-        if long:
-            what = f"are longer than the {LINUX_NAME} bytes that Linux shows of an ISO 9660 name"
-            yield _note(len(long), what, heapq.nsmallest(SHOWN, long))
-        for view, name in zip(self._views, ("ISO 9660", "Joliet"), strict=True):
-            left_out = [d.path() for d in view.directories[len(view.listed) :]]
-            if left_out:
-                what = f"are not in the {name} path table, which counts to 65,535"
-                yield _note(len(left_out), what, heapq.nsmallest(SHOWN, left_out))
-        self._mapped.clear()
+    def _note_primary(self, directory: Directory) -> None:
+        for item in directory.item.children:
+            if not _in_rock_ridge(item):
+                self._notes.add(_LONG_TARGET, directory.path() + item.name)
+            elif len(item.name) * 4 > LINUX_NAME and len(item.name.encode()) > LINUX_NAME:
+                cut = rock_ridge_name(item.name) != item.name
+                self._notes.add(_CUT if cut else _LONG, directory.path() + item.name)
 
+    def _note_joliet(
+        self, directory: Directory, items: Sequence[Item], names: Sequence[str]
+    ) -> None:
+        path = directory.path()
+        for item, name in zip(items, names, strict=True):
+            if item.name != name:
+                self._notes.add(_MAPPED, path + item.name, name)
+        if len(items) < len(directory.item.children):
+            for item in directory.item.children:
+                if not _in_joliet(item):
+                    self._notes.add(_SPECIAL, path + item.name)
 
-def _primary_names(directory: Directory) -> Iterable[tuple[bytes, bytes, Item]]:
-    items = directory.item.children
-    kinds = [item.is_directory for item in items]
-    for item, name in zip(items, iso_names([item.name for item in items], kinds), strict=True):
-        version = "" if item.is_directory else _VERSION
-        yield name.encode("ascii"), (name + version).encode("ascii"), item
+    def _note_unlisted(self) -> None:
+        for view, what in zip(self._views, _UNLISTED, strict=True):
+            for directory in view.directories[len(view.listed) :]:
+                self._notes.add(what, directory.path())
 
 
 def _in_joliet(item: Item) -> bool:
     return item.is_directory or stat.S_ISREG(item.mode)
 
 
-def _note(count: int, what: str, shown: Sequence[str] = ()) -> str:
-    """A sentence; as many as there are, a few of them by name."""
-    names = ", ".join(shown)
-    more = f", and {count - len(shown):,} more" if shown and count > len(shown) else ""
-    return f"{count:,} {'name' if count == 1 else 'names'} {what}" + (
-        f": {names}{more}." if shown else "."
-    )
+def _in_rock_ridge(item: Item) -> bool:
+    return not stat.S_ISLNK(item.mode) or len(item.target.encode()) <= LONGEST_TARGET

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from udffs.commit.bridge.names import rock_ridge_name
 from udffs.commit.bridge.tree import Item
 from udffs.ondisc.basic import BLOCK_SIZE
 from udffs.ondisc.iso9660 import (
@@ -28,8 +29,10 @@ from udffs.ondisc.rockridge import (
     EXTENSION_RECORD,
     MAX_ENTRY,
     NM_SIZE,
+    PX_SIZE,
     SL_SIZE,
     SP,
+    TF_SIZE,
     build_ce,
     build_component,
     build_nm,
@@ -39,7 +42,15 @@ from udffs.ondisc.rockridge import (
     build_tf,
 )
 
-__all__ = ["Area", "AreaBlocks", "RockRidge", "SystemUse", "serial_numbers"]
+__all__ = [
+    "LINUX_NAME",
+    "LONGEST_TARGET",
+    "Area",
+    "AreaBlocks",
+    "RockRidge",
+    "SystemUse",
+    "serial_numbers",
+]
 
 MOST_BLOCKS = 16
 """Blocks of continuation areas that are kept together."""
@@ -48,7 +59,11 @@ LINUX_NAME = 253
 """Linux' isofs takes no NM entry by which a name would get longer; what the entries before
 it hold is the name it shows."""
 
-_MAX_SERIAL = 0xFFFFFFFF
+LONGEST_TARGET = 1023
+"""Bytes of a symbolic link's target. With a longer one libisofs gives up the whole
+image, and isoinfo crashes a little later."""
+
+_MAX_NUMBER = 0xFFFFFFFF
 
 _SMALLEST = 128  # bytes of a block's end that an area is begun in
 _PIECE = 16  # bytes of a name or a component that are worth an entry of their own
@@ -171,6 +186,10 @@ class RockRidge:
         self.blocks = AreaBlocks()
         self._serials = serials
 
+    def afresh(self) -> RockRidge:
+        """The same, with no continuation area begun."""
+        return RockRidge(self._serials)
+
     def of_root(self, item: Item) -> SystemUse:
         """Of the root directory's first record: SP and ER besides (SUSP 5.3, 5.5)."""
         writer = _Writer(MAX_DIRECTORY_RECORD - directory_record_size(SELF), self.blocks)
@@ -183,10 +202,19 @@ class RockRidge:
         """Of the records "." and ".." that mean this directory."""
         return SystemUse(self._attributes(item))
 
+    def measure(self, item: Item, room: int) -> int:
+        """Bytes in the record that :meth:`of_name` makes; its areas are taken, too."""
+        if not stat.S_ISLNK(item.mode) and not _is_device(item.mode):
+            name = len(item.name.encode())
+            size = PX_SIZE + TF_SIZE + NM_SIZE + name
+            if name <= LINUX_NAME and size <= room:
+                return size
+        return self.of_name(item, room).size
+
     def of_name(self, item: Item, room: int) -> SystemUse:
         """Of a name: NM, and SL of a symbolic link; `room` bytes are in the record."""
         fixed = self._attributes(item)
-        name = item.name.encode()
+        name = rock_ridge_name(item.name).encode()
         link = list(_components(item.target)) if stat.S_ISLNK(item.mode) else []
         if len(fixed) + NM_SIZE + len(name) <= room and len(name) <= LINUX_NAME:
             whole = fixed + build_nm(name) + _one_link(link)
@@ -207,8 +235,8 @@ class RockRidge:
         px = build_px(
             mode=item.mode,
             links=links,
-            uid=item.uid,
-            gid=item.gid,
+            uid=item.uid & _MAX_NUMBER,
+            gid=item.gid & _MAX_NUMBER,
             serial=self._serials.get(item.serial, item.serial),
         )
         tf = build_tf(
@@ -216,7 +244,7 @@ class RockRidge:
             access=record_time(item.atime),
             attributes=record_time(item.ctime),
         )
-        if stat.S_ISCHR(item.mode) or stat.S_ISBLK(item.mode):
+        if _is_device(item.mode):
             return px + tf + build_pn(*_device(item.device))
         return px + tf
 
@@ -224,12 +252,16 @@ class RockRidge:
 def serial_numbers(root: Item) -> dict[int, int]:
     """Serial numbers of 32 bits for all items, in their order, if any has one that is
     longer; else there are none to be changed."""
-    if all(0 <= item.serial <= _MAX_SERIAL for item in root.walk()):
+    if all(0 <= item.serial <= _MAX_NUMBER for item in root.walk()):
         return {}
     numbers: dict[int, int] = {}
     for item in root.walk():
         numbers.setdefault(item.serial, len(numbers) + 1)
     return numbers
+
+
+def _is_device(mode: int) -> bool:
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
 def _device(device: int) -> tuple[int, int]:

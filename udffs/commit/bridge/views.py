@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import itemgetter
 
-from udffs.commit.bridge.sections import Piece, located, pieces
+from udffs.commit.bridge.sections import located, pieces
 from udffs.commit.bridge.system_use import RockRidge, SystemUse
 from udffs.commit.bridge.tree import Item
 from udffs.errors import InternalError
@@ -24,40 +24,24 @@ from udffs.ondisc.iso9660 import (
     record_time,
 )
 
-__all__ = ["Directory", "Naming", "View"]
+__all__ = ["Directory", "Naming", "Row", "View"]
 
 MOST_PARENTS = 0xFFFF
 """Directories whose number fits into a path table record's 16 bits (ECMA-119 9.4.4)."""
 
-_NO_SYSTEM_USE = SystemUse(b"")
-
-
-@dataclass(slots=True)
-class Entry:
-    """A name of a directory: one record for each of a file's `pieces`."""
-
-    identifier: bytes
-    item: Item
-    system_use: SystemUse
-    pieces: tuple[Piece, ...] = ()
-    directory: Directory | None = None
-
-    @property
-    def record_size(self) -> int:
-        return directory_record_size(self.identifier, self.system_use.size)
+NO_SYSTEM_USE = SystemUse(b"")
 
 
 @dataclass(slots=True)
 class Directory:
-    """A directory of a view; `extent` is the number of its extent, `blocks` the size."""
+    """A directory of a view; `extent` is the number of its extent, `blocks` the size.
+    `below` is the index of the first directory in it; the others follow, sorted."""
 
     item: Item
     number: int
     parent: Directory | None = None
     identifier: bytes = SELF
-    own: SystemUse = _NO_SYSTEM_USE
-    above: SystemUse = _NO_SYSTEM_USE
-    entries: list[Entry] = field(default_factory=list)
+    below: int = 0
     extent: int = 0
     blocks: int = 0
 
@@ -70,17 +54,13 @@ class Directory:
             at = at.parent
         return "".join(f"{name}/" for name in reversed(names))
 
-    def record_sizes(self) -> Iterator[int]:
-        yield directory_record_size(SELF, self.own.size)
-        yield directory_record_size(PARENT, self.above.size)
-        for entry in self.entries:
-            size = entry.record_size
-            for _ in entry.pieces or (None,):
-                yield size
 
+Row = tuple[bytes, bytes, Item]
+"""A name of a directory: what to sort by, the identifier, the item."""
 
-Naming = Callable[[Directory], Iterable[tuple[bytes, bytes, Item]]]
-"""What is in a directory of a view: what to sort by, the identifier, the item."""
+Naming = Callable[[Directory], Iterable[Row]]
+"""What is in a directory of a view. It is asked when the view is planned and again when
+it is rendered (to remember it all would take much memory), and must say the same."""
 
 
 class View:
@@ -105,32 +85,49 @@ class View:
         """Directories that are in the path tables."""
         self.path_table_size = sum(path_table_record_size(d.identifier) for d in self.listed)
 
+    def _rows(self, directory: Directory) -> list[Row]:
+        return sorted(self._naming(directory), key=itemgetter(0))
+
+    # -- planning ------------------------------------------------------------------
+
     def _plan(self, directory: Directory) -> None:
-        for _, identifier, item in sorted(self._naming(directory), key=itemgetter(0)):
-            if item.is_directory:
-                below = Directory(item, len(self.directories) + 1, directory, identifier)
-                self.directories.append(below)
-                directory.entries.append(Entry(identifier, item, _NO_SYSTEM_USE, (), below))
-            else:
-                entry = Entry(identifier, item, _NO_SYSTEM_USE, pieces(item))
-                directory.entries.append(entry)
-        if self._rock_ridge is not None:
-            self._add_system_use(directory, self._rock_ridge)
-        directory.blocks = _blocks_of(directory.record_sizes())
+        directory.below = len(self.directories)
+        directory.blocks = _blocks_of(self._record_sizes(directory))
         directory.extent = len(self.extents)
         self.extents.append(directory.blocks)
         self._order.append(directory)
 
-    def _add_system_use(self, directory: Directory, rock_ridge: RockRidge) -> None:
-        if directory.parent is None:
-            directory.own = rock_ridge.of_root(directory.item)
-            directory.above = rock_ridge.of_directory(directory.item)
+    def _record_sizes(self, directory: Directory) -> Iterator[int]:
+        """Bytes of each record; the directories among them are begun."""
+        rock_ridge = self._rock_ridge
+        for identifier, use in self._own_system_use(directory, rock_ridge):
+            yield directory_record_size(identifier, use.size)
+        for _, identifier, item in self._rows(directory):
+            size = directory_record_size(identifier)
+            if rock_ridge is not None:
+                use_size = rock_ridge.measure(item, MAX_DIRECTORY_RECORD - size)
+                size = directory_record_size(identifier, use_size)
+            if item.is_directory:
+                number = len(self.directories) + 1
+                self.directories.append(Directory(item, number, directory, identifier))
+                yield size
+            else:
+                for _ in pieces(item):
+                    yield size
+
+    def _own_system_use(
+        self, directory: Directory, rock_ridge: RockRidge | None
+    ) -> Iterator[tuple[bytes, SystemUse]]:
+        """Of the records "." and ".."."""
+        if rock_ridge is None:
+            yield SELF, NO_SYSTEM_USE
+            yield PARENT, NO_SYSTEM_USE
+        elif directory.parent is None:
+            yield SELF, rock_ridge.of_root(directory.item)
+            yield PARENT, rock_ridge.of_directory(directory.item)
         else:
-            directory.own = rock_ridge.of_directory(directory.item)
-            directory.above = rock_ridge.of_directory(directory.parent.item)
-        for entry in directory.entries:
-            room = MAX_DIRECTORY_RECORD - directory_record_size(entry.identifier)
-            entry.system_use = rock_ridge.of_name(entry.item, room)
+            yield SELF, rock_ridge.of_directory(directory.item)
+            yield PARENT, rock_ridge.of_directory(directory.parent.item)
 
     def _add_areas(self, *, open_ones: int) -> None:
         """The extents of continuation areas that nothing is added to any more."""
@@ -144,35 +141,24 @@ class View:
 
     def render(self, addresses: Sequence[int]) -> Iterator[bytes]:
         """Each extent's blocks; ``addresses`` are absolute."""
-        areas: dict[int, bytearray] = {}
+        # Places of continuation areas are given anew, and come out the same.
+        rock_ridge = self._rock_ridge and self._rock_ridge.afresh()
+        areas = _Areas(self.extents, self._areas_at, addresses)
         for number, directory in enumerate(self._order):
             if directory is None:
-                yield bytes(areas.pop(number))
+                yield areas.take(number)
             else:
-                yield self._render_directory(directory, addresses)
-                self._render_areas(directory, addresses, areas)
+                yield self._render_directory(directory, addresses, rock_ridge, areas)
 
-    def _areas_addresses(self, addresses: Sequence[int]) -> list[int]:
-        return [addresses[number] for number in self._areas_at]
-
-    def _render_areas(
-        self, directory: Directory, addresses: Sequence[int], areas: dict[int, bytearray]
-    ) -> None:
-        """Put the continuation areas of a directory's records where they belong."""
-        uses = [directory.own, directory.above, *(entry.system_use for entry in directory.entries)]
-        linked = [use for use in uses if use.areas]
-        at = self._areas_addresses(addresses) if linked else []
-        for use in linked:
-            for area, data in use.render_areas(at):
-                number = self._areas_at[area.extent]
-                if number not in areas:
-                    areas[number] = bytearray(self.extents[number] * BLOCK_SIZE)
-                start = area.block * BLOCK_SIZE + area.offset
-                areas[number][start : start + len(data)] = data
-
-    def _render_directory(self, directory: Directory, addresses: Sequence[int]) -> bytes:
+    def _render_directory(
+        self,
+        directory: Directory,
+        addresses: Sequence[int],
+        rock_ridge: RockRidge | None,
+        areas: _Areas,
+    ) -> bytes:
         data = bytearray()
-        for record in self._records(directory, addresses):
+        for record in self._records(directory, addresses, rock_ridge, areas):
             room = -len(data) % BLOCK_SIZE
             if 0 < room < len(record):
                 data += bytes(room)
@@ -182,17 +168,28 @@ class View:
             raise InternalError(what="a directory of the bridge is not as long as was planned")
         return bytes(data)
 
-    def _records(self, directory: Directory, addresses: Sequence[int]) -> Iterator[bytes]:
-        at = self._areas_addresses(addresses)
-        above = directory.parent or directory
-        yield _directory_record(SELF, directory, addresses, directory.own.render(at))
-        yield _directory_record(PARENT, above, addresses, directory.above.render(at))
-        for entry in directory.entries:
-            system_use = entry.system_use.render(at)
-            if entry.directory is None:
-                yield from _file_records(entry, system_use)
+    def _records(
+        self,
+        directory: Directory,
+        addresses: Sequence[int],
+        rock_ridge: RockRidge | None,
+        areas: _Areas,
+    ) -> Iterator[bytes]:
+        means = iter((directory, directory.parent or directory))
+        for identifier, use in self._own_system_use(directory, rock_ridge):
+            yield _directory_record(identifier, next(means), addresses, areas.render(use))
+        below = directory.below
+        use = NO_SYSTEM_USE
+        for _, identifier, item in self._rows(directory):
+            if rock_ridge is not None:
+                room = MAX_DIRECTORY_RECORD - directory_record_size(identifier)
+                use = rock_ridge.of_name(item, room)
+            if item.is_directory:
+                to = self.directories[below]
+                yield _directory_record(identifier, to, addresses, areas.render(use))
+                below += 1
             else:
-                yield _directory_record(entry.identifier, entry.directory, addresses, system_use)
+                yield from _file_records(identifier, item, areas.render(use))
 
     def path_tables(self, addresses: Sequence[int]) -> tuple[bytes, bytes]:
         """The L and the M path table, in whole blocks (ECMA-119 9.4)."""
@@ -235,16 +232,43 @@ def _directory_record(
     )
 
 
-def _file_records(entry: Entry, system_use: bytes) -> Iterator[bytes]:
-    item = entry.item
+def _file_records(identifier: bytes, item: Item, system_use: bytes) -> Iterator[bytes]:
     time = record_time(item.mtime)
-    last = len(entry.pieces) - 1
-    for number, piece in enumerate(entry.pieces):
+    parts = pieces(item)
+    last = len(parts) - 1
+    for number, piece in enumerate(parts):
         yield build_directory_record(
-            entry.identifier,
+            identifier,
             located(item, piece),
             piece.size,
             flags=0 if number == last else FLAG_MULTI_EXTENT,
             time=time,
             system_use=system_use,
         )
+
+
+class _Areas:
+    """Continuation areas on their way to the blocks that hold them.
+
+    ``at`` are the numbers of their extents among ``extents``.
+    """
+
+    def __init__(self, extents: Sequence[int], at: Sequence[int], addresses: Sequence[int]) -> None:
+        self._extents = extents
+        self._at = at
+        self._addresses = [addresses[number] for number in at]
+        self._blocks: dict[int, bytearray] = {}
+
+    def render(self, use: SystemUse) -> bytes:
+        """The bytes in the record; what belongs to areas is kept for :meth:`take`."""
+        for area, data in use.render_areas(self._addresses):
+            number = self._at[area.extent]
+            if number not in self._blocks:
+                self._blocks[number] = bytearray(self._extents[number] * BLOCK_SIZE)
+            start = area.block * BLOCK_SIZE + area.offset
+            self._blocks[number][start : start + len(data)] = data
+        return use.render(self._addresses)
+
+    def take(self, number: int) -> bytes:
+        """The blocks of an extent, which nothing is added to any more."""
+        return bytes(self._blocks.pop(number))
