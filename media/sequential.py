@@ -185,7 +185,7 @@ class SequentialStore(PacketAppender):
         """Track, then session."""
         self.drive.set_up_writing(multi_session=multi_session)
         first = self._layout.first
-        if first is not None and first.reserved:
+        if first is not None and (first.reserved or first.full):
             first_tracks.close(self.drive, first.number)
         track = self.drive.track()
         # The address may lag behind, the Blank bit may be missing: either will do.

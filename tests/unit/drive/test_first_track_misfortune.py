@@ -142,9 +142,11 @@ def test_closing_mends_what_nobody_has(
     close(attach(burner), {})
 
 
-def test_a_torn_track_of_which_the_drive_tells_nothing() -> None:
+@pytest.mark.parametrize("closes", [False, True])
+def test_a_torn_track_of_which_the_drive_tells_nothing(closes: bool) -> None:
     """No damage bit, no reservation bit, no address: it looks closed until CLOSE SESSION."""
     burner = memory_burner("cd-r-80")
+    burner.faults.full_reservation_closes = closes
     burner.faults.damage_told = burner.faults.reservation_remembered = False
     store = reserved(burner)
     store.drive.write(0, blocks(200, seed=3))
