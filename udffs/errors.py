@@ -357,8 +357,7 @@ class SpoolMovedOnError(DiscError):
 
 
 class NotVerifiedError(DiscError):
-    """The disc in {drive} does not read back as it was written: {what}. What was
-    staged is still staged."""
+    """The disc in {drive} does not read back as it was written: {what}."""
 
 
 class DirectoryEntryError(StructureError):

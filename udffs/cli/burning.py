@@ -17,7 +17,7 @@ import click
 from media.errors import BurnFailedError, BurnStoppedError
 from udffs.cli.erase import must_not_be_mounted
 from udffs.cli.output import Event, Output, duration, local_progress, size
-from udffs.cli.stage import changes
+from udffs.cli.stage import changes, named
 from udffs.errors import (
     NotConfirmedError,
     NotStagedError,
@@ -27,12 +27,14 @@ from udffs.errors import (
 )
 from udffs.mastering import burning
 from udffs.mastering.burning import Burnt, Selection, Target
+from udffs.mastering.notes import Notes
 from udffs.mastering.staging import Area, Collected, Placed, area, area_to_burn
 from udffs.mastering.stash import megabytes
 from udffs.settings import Settings
 
 if TYPE_CHECKING:
     from media.drive import Drive
+    from udffs.mastering.sources import Source
     from udffs.mastering.streaming import StreamedImage
     from udffs.mastering.verify import Verified
 
@@ -155,10 +157,15 @@ def contents(selection: Selection) -> str:
 
 
 def _mastered(
-    out: Output, wishes: Wishes, selection: Selection, now: int
+    out: Output,
+    wishes: Wishes,
+    selection: Selection,
+    now: int,
+    start: int = 0,
+    old: Source | None = None,
 ) -> tuple[StreamedImage, str]:
     label = _label(out, wishes)
-    image = burning.master(selection, label, now)
+    image = burning.master(selection, label, now, start=start, old=old)
     for note in image.notes:
         out.note(note)
     return image, label
@@ -265,12 +272,24 @@ def _plan(out: Output, wishes: Wishes, settings: Settings, drive: Drive) -> Plan
     now = time.time_ns()
     choice = choose(out, wishes, settings, now)
     mode = of_drive.burn_mode if wishes.tao is None else ("tao" if wishes.tao else "sao")
-    image, label = _mastered(out, wishes, choice.selection, now)
+    old = None if target.blank or wishes.no_import else _earlier(out, drive, choice.selection)
+    image, label = _mastered(out, wishes, choice.selection, now, target.start, old)
     blocks = burning.track_size(image, burning.MODES[mode])
     burning.check_fits(blocks, target)
     left = 0 if wishes.final else target.left(blocks)
     verify = "none" if wishes.test_write else wishes.verify or of_drive.burn_verify
     return Plan(target, choice, image, label, mode, blocks, left, verify)
+
+
+def _earlier(out: Output, drive: Drive, selection: Selection) -> Source | None:
+    """What earlier sessions hold, to be shown in the new one."""
+    notes = Notes()
+    old = burning.earlier_files(drive, notes)
+    for note in notes.sentences():
+        out.note(note)
+    if old is not None and (names := burning.replaced(old, selection.root)):
+        out.note(f"Earlier files of the same name are not shown any more: {named(names)}.")
+    return old
 
 
 def announcement(plan: Plan, wishes: Wishes, drive: Drive) -> str:

@@ -11,12 +11,14 @@ them. So 150 empty blocks are put there, as other programs do.
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from media.burning import SHORTEST_TRACK, BurnMode, session_start
 from media.burning import burn as burn_track
 from media.errors import MediaError
+from media.store import open_store
 from udffs.errors import (
     AlreadyClosedError,
     AlreadyFormattedError,
@@ -25,10 +27,14 @@ from udffs.errors import (
     NotBurnableError,
 )
 from udffs.mastering.image import make_image
+from udffs.mastering.notes import Notes
+from udffs.mastering.previous import previous_files
+from udffs.mastering.session import make_session
 from udffs.mastering.sources import Source, SourceTree
 from udffs.mastering.staging import Placed
 from udffs.mastering.streaming import StreamedImage
 from udffs.mastering.verify import Digests, Verified, content_blocks, verify
+from udffs.volume import open_volume
 
 if TYPE_CHECKING:
     from media.drive import Drive
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
 BLOCK = 2048
 #: Empty blocks behind a track at once
 PADDING = 150
+_PIECE = 512 * BLOCK
 #: Blocks that lead-out, lead-in and pre-gap take before a second session, and a later one
 _SECOND_SESSION, _LATER_SESSION = 11_400, 6_900
 
@@ -87,8 +94,6 @@ def look(drive: Drive, *, force: bool = False) -> Target:
     except MediaError as error:
         raise NotBurnableError(drive=drive.name, why=str(error)) from error
     free = drive.track().free
-    if start:  # until sessions can be mastered
-        raise NotBurnableError(drive=drive.name, why="it is not blank")
     if disc.status == "blank":
         return Target(disc.kind, start, free)
     label = _packet_volume(drive)
@@ -112,9 +117,6 @@ def _check_open(drive: Drive) -> None:
 
 def _packet_volume(drive: Drive) -> str | None:
     """The label of a volume with a virtual allocation table, None if there is none."""
-    from media.store import open_store
-    from udffs.volume import open_volume
-
     try:
         volume = open_volume(open_store(drive, writable=False))
     except (DiscError, MediaError):
@@ -126,7 +128,8 @@ def _packet_volume(drive: Drive) -> str | None:
 
 
 class Selection(NamedTuple):
-    """What is to be burnt: regular files and their bytes, each file once."""
+    """What is to be burnt: how many names are no directories, and the bytes of all
+    files, each file once."""
 
     root: Source
     files: int
@@ -143,15 +146,74 @@ def select(placed: Sequence[Placed], now: int) -> Selection:
         above, _, name = each.to.rpartition("/")
         tree.add(each.path, name=name, into=tree.directory(above))
     root = tree.finish()
-    files = {source.serial: source for _path, source in root.walk() if source.is_file}
-    return Selection(
-        root, len(files), sum(source.size for source in files.values()), tuple(tree.notes)
-    )
+    names = [source for _path, source in root.walk() if not source.is_directory]
+    sizes = {source.serial: source.size for source in names if source.is_file}
+    return Selection(root, len(names), sum(sizes.values()), tuple(tree.notes))
 
 
-def master(selection: Selection, label: str, now: int) -> StreamedImage:
-    """The image for a blank disc, or a file."""
-    return make_image(selection.root, label=label, now=now)
+def master(
+    selection: Selection, label: str, now: int, *, start: int = 0, old: Source | None = None
+) -> StreamedImage:
+    """The image for a blank disc or a file, or, from block ``start`` on, for a session
+    that shows ``old`` files too."""
+    if start == 0:
+        return make_image(selection.root, label=label, now=now)
+    return make_session(selection.root, old, start=start, label=label, now=now)
+
+
+def earlier_files(drive: Drive, notes: Notes) -> Source | None:
+    """What the last session shows. What of it has to be written anew is read now: a
+    disc cannot be read while it is written.
+
+    Raises NotBurnableError for a session that cannot be read."""
+    try:
+        old = previous_files(open_store(drive, writable=False), notes)
+        if old is not None:
+            _fetch(old)
+    except (DiscError, MediaError) as error:
+        why = (
+            f"its last session cannot be read ({error}); --no-import burns one that does not show "
+            "what is there"
+        )
+        raise NotBurnableError(drive=drive.name, why=why) from error
+    return old
+
+
+def _fetch(old: Source) -> None:
+    """Puts content that the disc has in no sections of its own into a file of the host
+    without a name."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (until the image has been read)
+    fetched: dict[int, _Fetched] = {}
+    for _path, source in old.walk():
+        if not source.is_file or source.sections or not source.size:
+            continue
+        if source.serial not in fetched:
+            fetched[source.serial] = _Fetched(file, file.tell())
+            for offset in range(0, source.size, _PIECE):
+                file.write(source.read(offset, min(_PIECE, source.size - offset)))
+            source.close()
+        source.content = fetched[source.serial]
+
+
+class _Fetched:
+    """Bytes of a file, from an offset on."""
+
+    def __init__(self, file: IO[bytes], offset: int) -> None:
+        self._file = file
+        self._offset = offset
+
+    def read(self, offset: int, count: int) -> bytes:
+        self._file.seek(self._offset + offset)
+        return self._file.read(count)
+
+    def close(self) -> None:
+        pass
+
+
+def replaced(old: Source, new: Source) -> list[str]:
+    """Files of earlier sessions that new ones take the place of."""
+    paths = {path for path, source in old.walk() if not source.is_directory}
+    return [path for path, source in new.walk() if path in paths and not source.is_directory]
 
 
 def track_size(image: StreamedImage, mode: BurnMode) -> int:
