@@ -28,8 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "close": ("close", "Make a disc readable everywhere."),
     "stage": ("stage", "Collect files for a disc."),
     "burn": ("burn", "Write what was collected to a disc in one go."),
-    "stage": ("stage", "Collect files for a disc."),
-    "burn": ("burn", "Write what was collected to a disc in one go."),
+    "export": ("export", "Make an image of a disc."),
     "fits": ("fits", "Would these files fit on a disc?"),
 }
 

@@ -83,8 +83,9 @@ class _Layout:
         sink = Sink()
         iso.write_fp(sink)
         blocks = iso.pvd.space_size
+        structures = records.structures(iso, sink.writes)
         records.release(iso)
-        return StreamedImage(blocks, sink.writes, content, self._notes.sentences())
+        return StreamedImage(blocks, structures, content, self._notes.sentences())
 
     def _add_all(self) -> None:
         """Directory by directory, in the order of their names: in any other pycdlib

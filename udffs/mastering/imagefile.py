@@ -23,13 +23,17 @@ def write(
     file: Path,
     image: Image,
     progress: Callable[[float], None] | None = None,
+    *,
+    replace: bool = False,
 ) -> None:
     """Writes FILE.part, makes it durable, and gives it its name. Whatever goes wrong,
-    there is no FILE then, and no FILE.part unless the process was killed.
+    there is no new FILE then, and no FILE.part unless the process was killed.
 
-    Raises EntryExistsError (nothing is overwritten, nor is one FILE written twice at
-    once), NoHostSpaceError, OSError and what the image's sources raise."""
-    _check_free(file)
+    Raises EntryExistsError (nothing is overwritten unless ``replace`` says so, nor is
+    one FILE written twice at once), NoHostSpaceError, OSError and what the image's
+    sources raise."""
+    if not replace:
+        _check_free(file)
     part = file.with_name(file.name + ".part")
     with contextlib.suppress(FileExistsError):
         part.touch()
@@ -38,7 +42,8 @@ def write(
         try:
             _check_room(file, image.blocks * BLOCK)
             _copy(target, image, progress)
-            _check_free(file)
+            if not replace:
+                _check_free(file)
             part.replace(file)
         except BaseException:
             part.unlink(missing_ok=True)

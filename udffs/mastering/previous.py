@@ -8,7 +8,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from pycdlib import PyCdlib
 from pycdlib.pycdlibexception import PyCdlibException
@@ -21,7 +21,7 @@ from udffs.mastering.sources import Source, count_links
 from udffs.mastering.volumes import from_volume
 from udffs.volume import open_volume
 
-__all__ = ["previous_files"]
+__all__ = ["Previous", "previous_files", "read_iso_session"]
 
 BLOCK = 2048
 DESCRIPTORS = range(16, 32)
@@ -35,6 +35,13 @@ _NS = 1_000_000_000
 _BROKEN = (PyCdlibException, struct.error, ValueError, IndexError, KeyError, TypeError)
 
 
+class Previous(NamedTuple):
+    """The ISO 9660 view of a session."""
+
+    label: str
+    root: Source
+
+
 def previous_files(store: BlockStore, notes: Notes | None = None) -> Source | None:
     """The tree of the last session that is complete, each file with its sections.
 
@@ -43,17 +50,55 @@ def previous_files(store: BlockStore, notes: Notes | None = None) -> Source | No
     as content to be written anew. None if there is no session. Raises
     DamagedError, NotUdfError and what the store raises.
     """
-    complete = [span for span in store.sessions if span.end is not None]
-    if not complete or store.last_block < 0:
+    if _last_session(store) is None:
         return None
     heard = Notes() if notes is None else notes
-    view = SessionView(store, complete[-1].start)
-    if view.has_iso:
-        return _read_iso(view, heard)
+    session = read_iso_session(store, heard)
+    if session is not None:
+        return session.root
     try:
         return from_volume(open_volume(store), notes=heard, on_disc=True)
     except BlankDiscError:
         return None
+
+
+def read_iso_session(store: BlockStore, notes: Notes) -> Previous | None:
+    """The ISO 9660 view of the last session that is complete, None if it has none.
+
+    Files have their sections, and can be read. Raises DamagedError and what the
+    store raises."""
+    start = _last_session(store)
+    if start is None:
+        return None
+    view = SessionView(store, start)
+    return _read_iso(view, store, notes) if view.has_iso else None
+
+
+def _last_session(store: BlockStore) -> int | None:
+    complete = [span.start for span in store.sessions if span.end is not None]
+    return complete[-1] if complete and store.last_block >= 0 else None
+
+
+class SectionContent:
+    """The bytes of a file that is on the disc in sections."""
+
+    def __init__(self, store: BlockStore, sections: tuple[Section, ...]) -> None:
+        self._store = store
+        self._sections = sections
+
+    def read(self, offset: int, count: int) -> bytes:
+        pieces = []
+        for block, length in self._sections:
+            start, end = max(offset, 0), min(offset + count, length)
+            if start < end:
+                first, ahead = divmod(start, BLOCK)
+                data = self._store.read(block + first, -(-end // BLOCK) - first)
+                pieces.append(data[ahead : ahead + end - start])
+            offset -= length
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        pass
 
 
 class SessionView(io.RawIOBase):
@@ -114,7 +159,7 @@ class SessionView(io.RawIOBase):
         return data[ahead : ahead + end - start]
 
 
-def _read_iso(view: SessionView, notes: Notes) -> Source:
+def _read_iso(view: SessionView, store: BlockStore, notes: Notes) -> Previous:
     iso = PyCdlib()
     try:
         iso.open_fp(view)
@@ -123,19 +168,26 @@ def _read_iso(view: SessionView, notes: Notes) -> Source:
     rock_ridge = iso.has_rock_ridge()
     use_joliet = not rock_ridge and iso.has_joliet()
     descriptor = iso.joliet_vd if use_joliet else iso.pvd
-    reader = _IsoReader("utf-16-be" if use_joliet else "ascii", rock_ridge, notes)
+    reader = _IsoReader(store, "utf-16-be" if use_joliet else "ascii", rock_ridge, notes)
+    label = _label(iso.joliet_vd if iso.has_joliet() else iso.pvd)
     try:
-        return reader.tree(descriptor.root_directory_record())
+        return Previous(label, reader.tree(descriptor.root_directory_record()))
     except _BROKEN as error:
         raise DamagedError(what=f"its ISO 9660 directories are damaged ({error})") from error
     finally:
         iso.close()
 
 
+def _label(descriptor: Any) -> str:
+    identifier: bytes = descriptor.volume_identifier
+    return identifier.decode(descriptor.encoding, "replace").rstrip(" \0")
+
+
 class _IsoReader:
     """A tree of sources out of pycdlib's records."""
 
-    def __init__(self, encoding: str, rock_ridge: bool, notes: Notes) -> None:
+    def __init__(self, store: BlockStore, encoding: str, rock_ridge: bool, notes: Notes) -> None:
+        self._store = store
         self._encoding = encoding
         self._rock_ridge = rock_ridge
         self._notes = notes
@@ -210,6 +262,7 @@ class _IsoReader:
                 sections.append((record.extent_location(), length))
             record = record.data_continuation
         source.sections = tuple(sections)
+        source.content = SectionContent(self._store, source.sections)
         source.size = sum(length for _, length in sections)
         if sections:
             number = len(self._serials) + 1
@@ -224,8 +277,9 @@ class _IsoReader:
             source.mode = px.posix_file_mode
             source.uid, source.gid = px.posix_user_id, px.posix_group_id
         if tf is not None:
-            source.atime = _nanoseconds(tf.access_time, source.atime)
-            source.mtime = _nanoseconds(tf.modification_time, source.mtime)
+            # pycdlib calls the modification's time the access's (see records.py).
+            source.atime = _nanoseconds(tf.modification_time, source.atime)
+            source.mtime = _nanoseconds(tf.access_time, source.mtime)
             source.ctime = _nanoseconds(tf.attribute_change_time, source.ctime)
         return source
 

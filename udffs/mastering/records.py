@@ -28,6 +28,7 @@ from typing import Any
 from pycdlib import PyCdlib, dates, dr, udf
 
 from udffs.mastering.sources import Source
+from udffs.ondisc.iso9660 import PrimaryVolumeDescriptor, SupplementaryVolumeDescriptor
 from udffs.ondisc.modes import file_type_from_mode, permissions_from_mode
 from udffs.ondisc.text import encode_dstring
 from udffs.ondisc.times import pack_time, timestamp
@@ -40,6 +41,7 @@ __all__ = [
     "stamp_directory",
     "stamp_linked",
     "stamp_symlink",
+    "structures",
     "without_relocation",
 ]
 
@@ -59,10 +61,19 @@ _MAX_LINKS = 0xFFFF
 # -- the volume ----------------------------------------------------------------
 
 
+class _Mastered(PyCdlib):
+    """pycdlib but for its limit of a Joliet name: 64 bytes of UTF-8, instead of
+    64 characters (Joliet, "Allowed length"); 21 of Chinese."""
+
+    def _joliet_name_and_parent_from_path(self, path: bytes) -> tuple[bytes, Any]:
+        above, _, name = path.rpartition(b"/")
+        return name.decode().encode("utf-16-be"), self._find_joliet_record(above or b"/")
+
+
 def new_image(label: str, now: int) -> PyCdlib:
     """An empty image: ISO 9660 level 3, Joliet, Rock Ridge 1.12 and UDF (1.02, which
     is what pycdlib writes when it is asked for "2.60")."""
-    iso = PyCdlib()
+    iso = _Mastered()
     iso.new(
         interchange_level=3,
         app_ident_str=APPLICATION,
@@ -82,6 +93,23 @@ def new_image(label: str, now: int) -> PyCdlib:
     iso.udf_file_set.recording_date = _udf_time(now)
     iso.udf_logical_volume_integrity.recording_date = _udf_time(now)
     return iso
+
+
+def structures(iso: PyCdlib, writes: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """What pycdlib wrote, (byte, data) each; the volume descriptors with the time of
+    their creation as that of their modification (ECMA-119 8.4.27), which pycdlib takes
+    from the clock."""
+    layouts = {
+        iso.pvd.extent_location() * 2048: PrimaryVolumeDescriptor,
+        iso.joliet_vd.extent_location() * 2048: SupplementaryVolumeDescriptor,
+    }
+    return [(at, _own_time(layouts[at], data) if at in layouts else data) for at, data in writes]
+
+
+def _own_time(layout: Any, data: bytes) -> bytes:
+    fields = layout.parse(data)
+    fields.volume_modification_date_and_time = fields.volume_creation_date_and_time
+    return bytes(layout.build(fields))
 
 
 def iso_label(label: str) -> str:
@@ -266,8 +294,10 @@ def _stamp_px(px: Any, source: Source, is_directory: bool) -> None:
 
 
 def _stamp_tf(tf: Any, source: Source) -> None:
-    tf.access_time = _record_date(source.atime // _NS)
-    tf.modification_time = _record_date(source.mtime // _NS)
+    # pycdlib has the names of these two the wrong way round: bit 1 of the flags is
+    # that of the modification, 2 of the access (RRIP 4.1.6).
+    tf.access_time = _record_date(source.mtime // _NS)
+    tf.modification_time = _record_date(source.atime // _NS)
     tf.attribute_change_time = _record_date(source.ctime // _NS)
 
 

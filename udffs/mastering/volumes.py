@@ -13,7 +13,7 @@ from udffs.mastering.sources import LEFT_OUT, Source, count_links
 from udffs.volume import Inode, Volume
 from udffs.volume.model import BLOCK, HOLE
 
-__all__ = ["from_volume"]
+__all__ = ["VolumeTree", "from_volume"]
 
 
 class VolumeContent:
@@ -30,10 +30,10 @@ class VolumeContent:
         pass
 
 
-class _VolumeWalk:
+class VolumeTree:
     """A walk over a volume, each inode read once and no directory entered twice."""
 
-    def __init__(self, volume: Volume, on_disc: bool) -> None:
+    def __init__(self, volume: Volume, *, on_disc: bool = False) -> None:
         self.volume = volume
         self._on_disc = on_disc
         self.notes = Notes()
@@ -42,6 +42,7 @@ class _VolumeWalk:
         self._own = own_keys(volume)
 
     def run(self) -> Source:
+        """The root. What cannot be read is in `unreadable`, with the reason."""
         root = self._source("", self.volume.inode(self.volume.root_key))
         self._seen[self.volume.root_key] = root
         waiting = [("", root, self.volume.root_key)]
@@ -153,7 +154,7 @@ def from_volume(
     sections, where they lie in whole blocks. Raises UnreadableFilesError
     that names all that cannot be read, unless it is to be skipped.
     """
-    walk = _VolumeWalk(volume, on_disc)
+    walk = VolumeTree(volume, on_disc=on_disc)
     root = walk.run()
     if walk.unreadable and not skip_unreadable:
         raise UnreadableFilesError(names=name_list(walk.unreadable))
