@@ -33,20 +33,23 @@ def pieces(item: Item) -> tuple[Piece, ...]:
 
     Raises InternalError where the sections are not as they must be.
     """
-    if not stat.S_ISREG(item.mode):
+    sections, size = item.sections, item.size
+    if not stat.S_ISREG(item.mode) or (not size and not sections):
         return _EMPTY
+    if len(sections) == 1 and sections[0][1] == size <= MAX_SECTION and size:
+        return (Piece(0, 0, 0, size),)  # as nearly all have it
+    _check(item)
+    return tuple(part for first, last in _runs(item) for part in _cut(item, first, last))
+
+
+def _check(item: Item) -> None:
     if sum(length for _, length in item.sections) != item.size:
         raise InternalError(what=f"the sections of {item.name} are not as long as the file")
-    if not item.sections:
-        return _EMPTY
     for _, length in item.sections[:-1]:
         if length % BLOCK_SIZE:
             raise InternalError(what=f"a section of {item.name} ends within a block")
     if any(length <= 0 for _, length in item.sections):
         raise InternalError(what=f"a section of {item.name} is empty")
-    if len(item.sections) == 1 and item.size <= MAX_SECTION:
-        return (Piece(0, 0, 0, item.size),)
-    return tuple(part for first, last in _runs(item) for part in _cut(item, first, last))
 
 
 def _runs(item: Item) -> Iterator[tuple[int, int]]:
