@@ -37,6 +37,7 @@ PACKAGES = {
     "udfdump": "udfclient",
     "udfinfo": "udftools",
     "umount": "mount",
+    "wodim": "wodim",
     "xorriso": "xorriso",
 }
 
