@@ -34,8 +34,8 @@ ZEROS_UNIT = BRIDGE_ZEROS_UNIT
 
 _NAMES = 512  # bytes of a name; UDF's are not longer
 _RECORD = 34  # of a directory record, with its padding (ECMA-119 9.1)
-_ISO_IDENTIFIER = 33
-_JOLIET_IDENTIFIER = 220
+_ISO_IDENTIFIER = 33  # with its version
+_JOLIET_IDENTIFIER = 132  # the same: 64 characters of two bytes, and two
 _MAPPED = 10  # bytes that an identifier may be longer than the name it stands for
 _ATTRIBUTES = 44 + 26  # PX, TF (RRIP 4.1.1, 4.1.6)
 _NAME_ENTRY = 5  # NM (RRIP 4.1.4)
@@ -75,7 +75,7 @@ def _name_cost(length: int) -> int:
 
 _NAME_COSTS = tuple(map(_name_cost, range(_NAMES + 1)))
 
-SECTION = _units(_records(2 * _LONGEST_RECORD))
+SECTION = _units(_records(_LONGEST_RECORD + _RECORD + _JOLIET_IDENTIFIER))
 """One more section of a file: a record in both views, for each of its names."""
 
 DEVICE = _units(_records(_DEVICE))
