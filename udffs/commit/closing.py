@@ -242,9 +242,7 @@ class Closing:
 
     def _describe(self, plan: IsoPlan, addresses: Sequence[int], vat: VatPlan) -> None:
         """Keeps the descriptors that go to the reserved track later."""
-        end = vat.location + 1
-        start = self._session.start
-        self._descriptors = plan.descriptors(addresses, session_start=start, end=end)
+        self._descriptors = plan.descriptors(addresses, end=vat.location + 1)
 
     def _write_end(self, place: LastPacket, vat: VatPlan, pieces: list[Piece]) -> None:
         """The packet of the ``pieces`` and what every close needs."""

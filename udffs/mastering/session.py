@@ -44,7 +44,7 @@ def make_session(
         addresses.append(first)
         first += blocks
     end = session.place(first)
-    descriptors = plan.descriptors(addresses, session_start=start, end=end)
+    descriptors = plan.descriptors(addresses, end=end)
     structures = list(
         zip([address * BLOCK for address in addresses], plan.render(addresses), strict=True)
     )

@@ -72,7 +72,7 @@ class Tree:
         behind = first + 19 + plan.blocks
         data = self._place(behind)
         end = behind + len(data) // BLOCK
-        descriptors = plan.descriptors(addresses, session_start=first, end=end)
+        descriptors = plan.descriptors(addresses, end=end)
         extents = list(plan.render(addresses))
         assert [len(extent) // BLOCK for extent in extents] == plan.extents
         assert plan.blocks == sum(plan.extents)

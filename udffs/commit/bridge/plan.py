@@ -83,17 +83,19 @@ class IsoPlan:
         for view, at in each:
             yield from view.render(at)
 
-    def descriptors(self, addresses: Sequence[int], *, session_start: int, end: int) -> list[bytes]:
+    def descriptors(self, addresses: Sequence[int], *, end: int) -> list[bytes]:
         """The primary and the Joliet volume descriptor and the terminator, a block each;
-        ``end`` is the absolute block behind the last one of the session."""
-        blocks = end - session_start
+        ``end`` is the absolute block behind the last one of the session.
+
+        The volume begins with the disc, not with a later session: all addresses count from
+        there, and Linux takes a continuation area behind the volume's end for damage."""
         roots = [
             Root(view.root_record(at), addresses[table], addresses[table + 1], view.path_table_size)
             for view, at, table in zip(self._views, self._addresses(addresses), (0, 2), strict=True)
         ]
         return [
-            primary_descriptor(self._texts, roots[0], blocks),
-            joliet_descriptor(self._texts, roots[1], blocks),
+            primary_descriptor(self._texts, roots[0], end),
+            joliet_descriptor(self._texts, roots[1], end),
             terminator(),
         ]
 
