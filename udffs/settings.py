@@ -62,7 +62,7 @@ class DriveSettings:
     eject_after: bool = False
     load_before: bool = False
     verify: bool = False
-    bridge: bool = False
+    bridge: bool = True
     transport: str = "auto"
     spool_size: int = 0
     stash_size: int = 1 << 30

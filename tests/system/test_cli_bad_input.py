@@ -372,7 +372,7 @@ def test_wrong_command_lines(disc: Disc) -> None:
     refused(disc, 2, "mount", says="Missing argument")
     refused(disc, 2, "nonsense", says="No such command")
     refused(disc, 2, "new", disc.image, "--media", "floppy", says="cd-r-80")
-    disc.format()
+    disc.format("--no-bridge")
     refused(disc, 2, "mount", disc.image, disc.where, "-o", "ro,wrong", says="option wrong")
     refused(disc, 2, "mount", disc.image, disc.where, "-o", "at=x", says="no number")
     refused(disc, 2, "mount", disc.image, disc.where, "--at", "-1", says="--at")
