@@ -105,6 +105,34 @@ def burn(
     return place.start
 
 
+def cut_off(drive: Drive) -> bool:
+    """Whether the last session is one that a burn has begun and nobody has ended: the
+    program was killed, or the power went. (A session of packets is none.)"""
+    disc = drive.disc()
+    if disc.status != "appendable" or disc.last_session_state in ("empty", "complete"):
+        return False
+    numbers = range(disc.first_track_in_last_session, disc.last_track + 1)
+    return not any(track.packets or track.reserved for track in map(drive.track, numbers))
+
+
+def close_cut_off(drive: Drive, progress: Progress | None = None) -> None:
+    """Close such a session, so that another can follow. What is in it is of no use."""
+    try:
+        drive.finish_recording()
+    except errors.MediaError as error:
+        drive.log(f"before a session that was cut off is closed: {error}")
+    track = drive.track()
+    if track.damaged or track.next_writable is None:
+        drive.repair_track(track.number)
+    try:
+        drive.close_track(replies.INVISIBLE_TRACK)
+    except errors.CommandRefusedError as error:
+        drive.log(str(error))
+    drive.set_up_writing()
+    drive.close_session(progress)
+    drive.forget_write_parameters()
+
+
 def _place(drive: Drive) -> _Place:
     disc = drive.disc()
     if disc.status == "none":
@@ -116,9 +144,8 @@ def _place(drive: Drive) -> _Place:
     if disc.status not in ("blank", "appendable"):
         raise errors.ReadOnlyMediumError(why="it is closed.")
     track = drive.track()
-    # In the pre-gap of a blank disc some drives say that the next writable address is.
-    untouched = track.next_writable is None or track.next_writable <= track.start
-    if disc.last_session_state != "empty" or track.damaged or not untouched:
+    untouched = track.next_writable == track.start and not track.damaged
+    if disc.last_session_state != "empty" or not untouched:
         raise errors.MediaUsageError(
             "The last session on this disc is still open: it has to be closed first."
         )
@@ -317,9 +344,11 @@ class _Work:
         sound = self._source_failed or stopped or not isinstance(error, errors.MediaError)
         if not stopped:
             self._progress = None
-        if self.begun and not self.wanted.test:
-            self._noting(lambda: self.close_broken(sound=sound))
-        self._put_back()
+        try:
+            if self.begun and not self.wanted.test:
+                self._noting(lambda: self.close_broken(sound=sound))
+        finally:
+            self._put_back()
         try:
             return self._aftermath()
         except errors.MediaError as failure:
@@ -337,13 +366,12 @@ class _Work:
         """Zeros up to so many blocks, from where the drive is: an interrupt may have
         come while a command was on its way."""
         where = self.drive.track().next_writable
-        done = 0 if where is None else where - self.place.start
-        if self.done <= done <= size:
-            self.done = done
+        if where is not None and self.done <= where - self.place.start <= size:
+            self.done = where - self.place.start
         self._fill(size)
 
     def _put_back(self) -> None:
-        """Page 05h for packets again: it decides what the drive calls writable."""
+        """Page 05h for packets again, as a store expects it."""
         self._noting(self.drive.set_up_writing)
         self.drive.forget_write_parameters()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from media.mmc import features, pages, replies
-from media.mmc.address import from_msf
+from media.mmc.address import PREGAP, from_msf
 from media.mmc.bits import parse
 
 #: Blocks of 2,048 bytes that a CD at 1x passes in a second (176.4 kB/s of 2,352-byte sectors)
@@ -296,16 +296,23 @@ def cd_capacity(atip: bytes) -> int | None:
 
 
 def track(reply: bytes) -> Track:
-    """From READ TRACK INFORMATION. A negative next writable address is none."""
+    """From READ TRACK INFORMATION. A negative next writable address is none.
+
+    While page 05h says session at once, as other programs leave it, a blank track's
+    is that of its pre-gap: then the track's start is meant.
+    """
     info = parse(replies.TrackInformation, reply)
-    next_valid = info.next_writable_address_valid and info.next_writable_address >= 0
+    next_writable, start = info.next_writable_address, info.logical_track_start_address
+    if info.blank and next_writable == start - PREGAP:
+        next_writable = start
+    next_valid = info.next_writable_address_valid and next_writable >= 0
     return Track(
         number=info.logical_track_number_msb << 8 | info.logical_track_number_lsb,
         session=info.session_number_msb << 8 | info.session_number_lsb,
         start=info.logical_track_start_address,
         size=info.logical_track_size,
         free=info.free_blocks,
-        next_writable=info.next_writable_address if next_valid else None,
+        next_writable=next_writable if next_valid else None,
         last_recorded=info.last_recorded_address if info.last_recorded_address_valid else None,
         packet_size=info.fixed_packet_size if info.fixed_packet else 0,
         damaged=bool(info.damage),

@@ -10,10 +10,12 @@ from media import errors
 from media.burning import BurnMode, burn, session_start
 from media.drive import BLOCK, Drive
 from media.mmc import features as f
+from media.mmc.pages import SESSION_AT_ONCE
 from media.store import open_store
 from media.transport import Buffer
 from media.transport.virtual import VirtualTransport
 from media.virtual import Burner, memory_burner
+from media.write_parameters import WriteSetUp
 
 from .discs import attach, blocks, put
 
@@ -210,6 +212,23 @@ def test_a_drive_that_refuses_to_close_the_track(
     burn(drive, [blocks(400)], 400, mode=BurnMode.TAO, final=False)
     assert not burner.faults.failures[0].times
     assert drive.read(0, 400) == blocks(400)
+
+
+@pytest.mark.parametrize("count", [0, 1], ids=["blank", "appended"])
+def test_a_drive_that_is_left_set_for_a_session_at_once(burner: Burner, count: int) -> None:
+    """As wodim leaves it: the drive calls the pre-gap writable then."""
+    drive = drive_of(burner)
+    if count:
+        burn(drive, [blocks(400)], 400, mode=BurnMode.TAO, final=False)
+    start = session_start(drive)
+    drive.set_up(WriteSetUp(write_type=SESSION_AT_ONCE))
+    assert burner.recorder.next_writable(burner.medium.tracks[-1]) == start - 150
+    drive = drive_of(burner)
+    assert session_start(drive) == start
+    store = attach(burner)
+    assert (store.next_writable, store.session_start) == (start, start)
+    assert not store.needs_repair and not store.session_open
+    assert put(store, blocks(10)) == start
 
 
 # -- what is refused before anything is touched --------------------------------------------
