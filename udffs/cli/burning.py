@@ -268,6 +268,11 @@ def _open(out: Output, wishes: Wishes, settings: Settings) -> Drive:
 
 def _plan(out: Output, wishes: Wishes, settings: Settings, drive: Drive) -> Plan:
     of_drive = settings.for_drive(wishes.drive)
+    if wishes.force and not wishes.dry_run:
+        with out.progress() as show:
+            closing = local_progress(show, "Closing a session that was cut off")
+            if burning.close_cut_off(drive, closing):
+                out.note("What a burn that was cut off had left on the disc is closed now.")
     target = burning.look(drive, force=wishes.force)
     now = time.time_ns()
     choice = choose(out, wishes, settings, now)

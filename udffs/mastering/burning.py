@@ -5,7 +5,8 @@ session: what there is can be closed, and a CD-R takes another one behind it. In
 session at once the table of contents is on the disc before the data, so a CD-R that
 is not finished is lost. For that its last blocks can be read: behind a track at once
 come two blocks that cannot, and drives and systems that read ahead stumble over
-them. So 150 empty blocks are put there, as other programs do.
+them. So 150 blocks more are put there, as other programs do. The first of them is the
+ending (:mod:`udffs.mastering.ending`), which a session at once has too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from media import burning as tracks
 from media.burning import SHORTEST_TRACK, BurnMode, session_start
 from media.burning import burn as burn_track
 from media.errors import MediaError
@@ -26,6 +28,7 @@ from udffs.errors import (
     NoSpaceError,
     NotBurnableError,
 )
+from udffs.mastering.ending import ending, without_broken
 from udffs.mastering.image import make_image
 from udffs.mastering.notes import Notes
 from udffs.mastering.previous import previous_files
@@ -40,8 +43,8 @@ if TYPE_CHECKING:
     from media.drive import Drive
 
 BLOCK = 2048
-#: Empty blocks behind a track at once
-PADDING = 150
+#: Blocks behind the image, the ending among them
+PADDING = {BurnMode.TAO: 150, BurnMode.SAO: 1}
 _PIECE = 512 * BLOCK
 #: Blocks that lead-out, lead-in and pre-gap take before a second session, and a later one
 _SECOND_SESSION, _LATER_SESSION = 11_400, 6_900
@@ -58,6 +61,10 @@ PACKET_VOLUME = (
     'On this disc is a volume that is written file by file, "{label}". The new session would '
     "show its files and the new ones through ISO 9660, but as UDF nothing more could be "
     "written to it. --force burns all the same; `udffs mount {drive}` goes on with the volume."
+)
+CUT_OFF = (
+    "a burn on it was cut off in the middle; --force closes what there is of it, which takes the "
+    "room of a session, and burns behind it"
 )
 
 
@@ -86,7 +93,8 @@ def look(drive: Drive, *, force: bool = False) -> Target:
     """What the disc in a drive can take.
 
     Raises NotBurnableError, AlreadyClosedError, and AlreadyFormattedError for one
-    with a packet volume, which ``force`` overrides."""
+    with a packet volume, which ``force`` overrides. With it a session that was cut off
+    must have been closed (:func:`close_cut_off`)."""
     _check_open(drive)
     disc = drive.disc()
     try:
@@ -102,6 +110,14 @@ def look(drive: Drive, *, force: bool = False) -> Target:
     return Target(disc.kind, start, free, disc.sessions - 1, label)
 
 
+def close_cut_off(drive: Drive, progress: Callable[[float], None]) -> bool:
+    """Closes the session of a burn that was cut off; whether there was one."""
+    if not tracks.cut_off(drive):
+        return False
+    tracks.close_cut_off(drive, progress)
+    return True
+
+
 def _check_open(drive: Drive) -> None:
     disc, name = drive.disc(), drive.name
     if disc.formatted or disc.mrw:
@@ -111,6 +127,8 @@ def _check_open(drive: Drive) -> None:
             why = "it is closed for good; " + ERASE.format(drive=name)
             raise NotBurnableError(drive=name, why=why)
         raise AlreadyClosedError(f"The disc in {name} is closed for good; nothing can be added.")
+    if tracks.cut_off(drive):
+        raise NotBurnableError(drive=name, why=CUT_OFF)
     if disc.last_session_state != "empty":
         raise NotBurnableError(drive=name, why=STILL_OPEN.format(drive=name))
 
@@ -162,12 +180,13 @@ def master(
 
 
 def earlier_files(drive: Drive, notes: Notes) -> Source | None:
-    """What the last session shows. What of it has to be written anew is read now: a
-    disc cannot be read while it is written.
+    """What the last session that is whole shows. What of it has to be written anew is
+    read now: a disc cannot be read while it is written.
 
     Raises NotBurnableError for a session that cannot be read."""
     try:
-        old = previous_files(open_store(drive, writable=False), notes)
+        store = open_store(drive, writable=False)
+        old = previous_files(without_broken(drive, store), notes)
         if old is not None:
             _fetch(old)
     except (DiscError, MediaError) as error:
@@ -218,8 +237,7 @@ def replaced(old: Source, new: Source) -> list[str]:
 
 def track_size(image: StreamedImage, mode: BurnMode) -> int:
     """Blocks of the track that an image becomes."""
-    padding = PADDING if mode is BurnMode.TAO else 0
-    return max(image.blocks + padding, SHORTEST_TRACK)
+    return max(image.blocks + PADDING[mode], SHORTEST_TRACK)
 
 
 def check_fits(blocks: int, target: Target) -> None:
@@ -262,16 +280,16 @@ def burn(
     a BurnFailedError says what became of the disc."""
     digests = Digests()
     blocks = track_size(image, mode)
-    chunks = itertools.chain(digests.watch(image.chunks()), _zeros(blocks - image.blocks))
+    chunks = itertools.chain(digests.watch(image.chunks()), _behind(digests, blocks - image.blocks))
     start = burn_track(
         drive, chunks, blocks, mode=mode, final=final, test=test, progress=progress, stop=stop
     )
     return Burnt(start, image, digests)
 
 
-def _zeros(blocks: int) -> Iterator[bytes]:
-    if blocks:
-        yield bytes(blocks * BLOCK)
+def _behind(digests: Digests, blocks: int) -> Iterator[bytes]:
+    """What follows the image; asked for when all of that has been streamed."""
+    yield ending(digests).ljust(blocks * BLOCK, b"\0")
 
 
 def read_back(

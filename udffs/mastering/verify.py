@@ -33,6 +33,11 @@ class Digests:
         self._digests = bytearray()
 
     @property
+    def all(self) -> bytes:
+        """One behind the other."""
+        return bytes(self._digests)
+
+    @property
     def blocks(self) -> int:
         return len(self._digests) // _DIGEST
 
