@@ -38,8 +38,8 @@ NO_ROOM = (
     "which systems without a UDF driver cannot read."
 )
 DESCRIPTORS_LOST = (
-    "The beginning of this disc was lost while it was being closed, and with it the ISO 9660 "
-    "view: it can be read where UDF is known."
+    "The beginning of this session was lost while it was being closed, and with it the ISO 9660 "
+    "view; other systems may not recognise the disc. Another session brings a new one."
 )
 
 

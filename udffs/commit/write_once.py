@@ -21,7 +21,7 @@ from udffs.commit.vat import Counts, VatTable, blocks_of_runs
 from udffs.commit.writing import Log, Writing
 from udffs.errors import NoSpaceError
 from udffs.volume import Volume, make_key
-from udffs.volume.anchors import ISO_9660, recognition
+from udffs.volume.anchors import ISO_9660, TERMINATING, recognition
 from udffs.volume.source import Source
 
 WALK = 0.3  # the part of a close that reading all names takes, as progress shows it
@@ -75,8 +75,11 @@ def has_bridge(store: SequentialStore, volume: Volume) -> bool:
         return session.bridged
     if store.session_open:  # a cut left it without an anchor
         return store.first_track is not None
-    found = recognition(Source(store), store.sessions[-1].start) if store.sessions else None
-    return found is not None and ISO_9660 in found
+    if not store.sessions:
+        return False
+    found = recognition(Source(store), store.sessions[-1].start)
+    # A beginning that cannot be read was lost in the close of a session with a bridge.
+    return found is None or ISO_9660 in found
 
 
 def close_begun(store: SequentialStore, volume: Volume) -> bool:
@@ -103,7 +106,8 @@ def complete_close(
     found = recognition(Source(store), session.start)
     store.close_session(final=final, progress=progress)
     notes = ["The close of this disc had been broken off; it has been completed."]
-    return notes if found is not None and ISO_9660 in found else [*notes, DESCRIPTORS_LOST]
+    whole = found is not None and {ISO_9660, TERMINATING} <= found
+    return notes if whole else [*notes, DESCRIPTORS_LOST]
 
 
 def describe(volume: Volume) -> VolumeDescription:

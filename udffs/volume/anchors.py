@@ -19,6 +19,7 @@ from udffs.volume.source import Source
 
 __all__ = [
     "ISO_9660",
+    "TERMINATING",
     "Descriptors",
     "find_descriptors",
     "recognition",
@@ -86,9 +87,10 @@ def _prefer(into: dict[Any, Any], key: Any, new: Any) -> None:
 _STRUCTURE = derive(VolumeStructureDescriptor)
 _IDENTIFIER = _STRUCTURE.picker("standard_identifier")
 ISO_9660 = b"CD001"
+TERMINATING = b"TEA01"
 """The standard identifier of its descriptors (ECMA-119 8.1.2)."""
 
-_BEGINNINGS = (b"BEA01", b"BOOT2", ISO_9660, b"CDW02", b"NSR02", b"NSR03", b"TEA01")
+_BEGINNINGS = (b"BEA01", b"BOOT2", ISO_9660, b"CDW02", b"NSR02", b"NSR03", TERMINATING)
 _VOLUMES = {b"NSR02", b"NSR03"}
 
 
