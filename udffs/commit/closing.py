@@ -19,7 +19,13 @@ from operator import attrgetter
 from tempfile import TemporaryFile
 from typing import IO, NamedTuple, Protocol
 
-from media.errors import AddressMovedError, PacketLostError, UnreadableBlockError
+from media.errors import (
+    AddressMovedError,
+    CommandRefusedError,
+    MediumFullError,
+    PacketLostError,
+    UnreadableBlockError,
+)
 from media.store import SequentialStore
 from udffs.commit import structures
 from udffs.commit.bridge.plan import IsoPlan
@@ -284,6 +290,10 @@ class Closing:
             )
             try:
                 self._store.fill_first_track(data)
+            except (MediumFullError, CommandRefusedError) as error:
+                # It has less room than the drive said: the drive is to close it as it is.
+                self._log(f"the reserved track cannot be filled: {error}")
+                return
             except (AddressMovedError, PacketLostError) as error:
                 self._count_failure(attempt, error)
 

@@ -74,7 +74,7 @@ def has_bridge(store: SequentialStore, volume: Volume) -> bool:
     if session is not None:
         return session.bridged
     if store.session_open:  # a cut left it without an anchor
-        return store.first_track is not None
+        return store.first_track is not None and not store.first_track.complete
     if not store.sessions:
         return False
     found = recognition(Source(store), store.sessions[-1].start)
