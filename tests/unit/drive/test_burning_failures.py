@@ -263,16 +263,33 @@ def test_the_disc_is_pulled_out(burner: Burner, drive: Drive, mode: BurnMode) ->
     assert error.errno == errors.ENOMEDIUM
 
 
-@pytest.mark.parametrize("operation", [0x55, 0x5D])
+@pytest.mark.parametrize(
+    ("mode", "operation", "times"), [(TAO, 0x55, 2), (SAO, 0x55, 2), (SAO, 0x5D, 1)]
+)
 def test_what_is_refused_at_the_start(
-    burner: Burner, drive: Drive, mode: BurnMode, operation: int
+    burner: Burner, drive: Drive, mode: BurnMode, operation: int, times: int
 ) -> None:
-    if operation == 0x5D and mode is TAO:
-        pytest.skip("a track at once has no cue sheet")
-    burner.faults.fail((5, 0x26, 0), operation=operation, times=2 if operation == 0x55 else 1)
+    """Page 05h, the current one and the default one, or the cue sheet."""
+    burner.faults.fail((5, 0x26, 0), operation=operation, times=times)
     error = failing(drive, chunks(30), mode)
     assert error.aftermath is Aftermath.UNCHANGED
     check_usable(drive, mode)
+
+
+def test_a_second_interrupt(drive: Drive, mode: BurnMode) -> None:
+    """It ends the tidying up, but not without page 05h as others expect it."""
+    real = drive.finish_recording
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    drive.finish_recording = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        burn(drive, chunks(20, KeyboardInterrupt()), 3_000, mode=mode, final=False)
+    drive.finish_recording = real  # type: ignore[method-assign]
+    assert drive._write_set_up is None
+    if mode is TAO:
+        assert drive.disc().last_session_state == "incomplete"
 
 
 def test_a_session_that_cannot_be_closed_at_first(burner: Burner, drive: Drive) -> None:
