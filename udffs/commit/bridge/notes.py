@@ -1,4 +1,4 @@
-"""Sentences about names: how many there are of a kind, and the first of them by path."""
+"""Sentences about names: the first of a kind by path, and how many more there are."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Notes:
     def _sentence(self, what: str, count: int) -> str:
         first = heapq.nsmallest(SHOWN, self._first[what])
         names = ", ".join(_short(path) + (f" is {to}" if to else "") for path, to in first)
-        more = f", and {count - len(first):,} more" if count > len(first) else ""
-        return f"{count:,} {'name' if count == 1 else 'names'} {what}: {names}{more}."
+        more = f" and {count - len(first):,} more" if count > len(first) else ""
+        return f"{what}: {names}{more}."
 
 
 def _short(text: str) -> str:

@@ -14,6 +14,7 @@ from udffs.commit.bridge.descriptors import (
 )
 from udffs.commit.bridge.names import iso_names, joliet_names, rock_ridge_name
 from udffs.commit.bridge.notes import Notes
+from udffs.commit.bridge.sections import Pieces
 from udffs.commit.bridge.system_use import LINUX_NAME, LONGEST_TARGET, RockRidge, serial_numbers
 from udffs.commit.bridge.tree import Item
 from udffs.commit.bridge.views import Directory, Row, View
@@ -25,13 +26,16 @@ __all__ = ["IsoPlan"]
 _VERSION = ";1"
 _JOLIET_VERSION = _VERSION.encode("utf-16-be")
 
-_MAPPED = "cannot be in Joliet as they are"
-_SPECIAL = "are of symbolic links or special files, which Joliet does not have"
-_LONG_TARGET = f"are of symbolic links to over {LONGEST_TARGET:,} bytes, which only UDF shows"
-_CUT = "are too long for Rock Ridge and were cut off there"
-_LONG = f"are cut off after {LINUX_NAME} bytes where Linux shows ISO 9660"
+_MAPPED = "Renamed in the Joliet view"
+_SPECIAL = "Left out of the Joliet view, which has no symbolic links and special files"
+_LONG_TARGET = (
+    f"Left out of the ISO 9660 view, because readers cannot take links to over {LONGEST_TARGET:,} "
+    "bytes"
+)
+_CUT = "With a shortened name in the ISO 9660 view"
+_LONG = f"With a name that Linux cuts off after {LINUX_NAME} bytes in the ISO 9660 view"
 _UNLISTED = tuple(
-    f"are of directories that the {view} path table has no numbers for"
+    f"Left out of the {view} path table, which has no numbers for them"
     for view in ("ISO 9660", "Joliet")
 )
 """What there is to be said of names."""
@@ -54,8 +58,10 @@ class IsoPlan:
         self._texts = Texts(label, set_identifier, now)
         self._notes = Notes()
         self._noting = True
-        self._primary = View(root, self._primary_names, RockRidge(serial_numbers(root)))
-        self._joliet = View(root, self._joliet_names)
+        pieces = Pieces()
+        rock_ridge = RockRidge(serial_numbers(root))
+        self._primary = View(root, self._primary_names, pieces, rock_ridge)
+        self._joliet = View(root, self._joliet_names, pieces)
         tables = [-(-view.path_table_size // BLOCK_SIZE) for view in self._views for _ in "LM"]
         self.extents: list[int] = [*tables, *self._primary.extents, *self._joliet.extents]
         self.blocks = sum(self.extents)

@@ -11,7 +11,7 @@ from udffs.errors import InternalError
 from udffs.ondisc.basic import BLOCK_SIZE
 from udffs.ondisc.iso9660 import MAX_SECTION
 
-__all__ = ["Piece", "located", "pieces"]
+__all__ = ["Piece", "Pieces", "located"]
 
 
 class Piece(NamedTuple):
@@ -28,11 +28,27 @@ class Piece(NamedTuple):
 _EMPTY = (Piece(-1, -1, 0, 0),)
 
 
-def pieces(item: Item) -> tuple[Piece, ...]:
-    """The records of a file, in its order. What has no content has one, of no bytes.
+class Pieces:
+    """The pieces of all files of a tree: which sections are adjacent is told once, by
+    where they are when a file is asked for first."""
 
-    Raises InternalError where the sections are not as they must be.
-    """
+    def __init__(self) -> None:
+        self._several: dict[int, tuple[Piece, ...]] = {}  # by the item's identity
+
+    def of(self, item: Item) -> tuple[Piece, ...]:
+        """The records of a file, in its order. What has no content has one, of no bytes.
+
+        Raises InternalError where the sections are not as they must be.
+        """
+        if len(item.sections) < 2:
+            return _pieces(item)
+        known = self._several.get(id(item))
+        if known is None:
+            known = self._several[id(item)] = _pieces(item)
+        return known
+
+
+def _pieces(item: Item) -> tuple[Piece, ...]:
     sections, size = item.sections, item.size
     if not stat.S_ISREG(item.mode) or (not size and not sections):
         return _EMPTY

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from udffs.commit.bridge.sections import located, pieces
+from udffs.commit.bridge.sections import Piece, Pieces, located
 from udffs.commit.bridge.system_use import RockRidge, SystemUse
 from udffs.commit.bridge.tree import Item
 from udffs.errors import InternalError
@@ -70,8 +70,11 @@ class View:
     continuation areas of their records.
     """
 
-    def __init__(self, root: Item, naming: Naming, rock_ridge: RockRidge | None = None) -> None:
+    def __init__(
+        self, root: Item, naming: Naming, pieces: Pieces, rock_ridge: RockRidge | None = None
+    ) -> None:
         self._naming = naming
+        self._pieces = pieces
         self._rock_ridge = rock_ridge
         self._areas_at: list[int] = []  # numbers of the extents of areas
         self._order: list[Directory | None] = []  # of the extents; None: of areas
@@ -112,7 +115,7 @@ class View:
                 self.directories.append(Directory(item, number, directory, identifier))
                 yield size
             else:
-                for _ in pieces(item):
+                for _ in self._pieces.of(item):
                     yield size
 
     def _own_system_use(
@@ -189,7 +192,8 @@ class View:
                 yield _directory_record(identifier, to, addresses, areas.render(use))
                 below += 1
             else:
-                yield from _file_records(identifier, item, areas.render(use))
+                parts = self._pieces.of(item)
+                yield from _file_records(identifier, item, parts, areas.render(use))
 
     def path_tables(self, addresses: Sequence[int]) -> tuple[bytes, bytes]:
         """The L and the M path table, in whole blocks (ECMA-119 9.4)."""
@@ -232,9 +236,10 @@ def _directory_record(
     )
 
 
-def _file_records(identifier: bytes, item: Item, system_use: bytes) -> Iterator[bytes]:
+def _file_records(
+    identifier: bytes, item: Item, parts: tuple[Piece, ...], system_use: bytes
+) -> Iterator[bytes]:
     time = record_time(item.mtime)
-    parts = pieces(item)
     last = len(parts) - 1
     for number, piece in enumerate(parts):
         yield build_directory_record(
