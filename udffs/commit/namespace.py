@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from udffs.commit import records
 from udffs.commit.nodes import Change, Directory, Entry, Node, State
 from udffs.commit.plan import LONG_AD
-from udffs.commit.promises import Promises
+from udffs.commit.promises import OF_NAMES, Promises
 from udffs.commit.records import Operation
 from udffs.commit.reserve import Room
 from udffs.commit.spool import Segment, Spool
@@ -27,6 +27,7 @@ from udffs.errors import FileTooLargeError, NotPermittedError, TooManyLinksError
 from udffs.ondisc import modes
 from udffs.volume.model import BLOCK
 
+OF_INODES = (records.Attributes, records.Write, records.Resize)
 MAXIMUM_LINKS = 0xFFFF
 MAXIMUM_COUNT = 0xFFFFFFFF  # of files; those of other systems may be wrong
 SMALL_FILE = 1 << 20  # bytes; what is written beyond them is streamed
@@ -143,6 +144,8 @@ class Namespace(Promises):
                 end = operation.offset + operation.length
                 self.reserve.carry(self._cost_of_write(node, node.state, operation.offset, end))
                 self._apply_write(operation, node, segment)
+                if self.bridged:
+                    self._recount(node)
             else:
                 self.reserve.carry(self._cost(operation))
                 self._APPLY[type(operation)](self, operation)
@@ -160,7 +163,7 @@ class Namespace(Promises):
     def _check_loaded(self, operations: Sequence[Operation]) -> None:
         born = {o.key for o in operations if isinstance(o, records.New)}
         for operation in operations:
-            if isinstance(operation, records.Enter | records.Leave):
+            if isinstance(operation, OF_NAMES):
                 if operation.directory not in born:
                     node = self._changeable(operation.directory)
                     directory = self.directory(node)
@@ -170,7 +173,7 @@ class Namespace(Promises):
                             self._changeable(entry.key, leaves=True)
                 if isinstance(operation, records.Enter) and operation.key not in born:
                     self._changeable(operation.key)
-            elif isinstance(operation, records.Attributes | records.Write | records.Resize):
+            elif isinstance(operation, OF_INODES):
                 self._changeable(operation.key)
 
     def _changeable(self, key: int, *, leaves: bool = False) -> Node:
@@ -228,12 +231,14 @@ class Namespace(Promises):
         """Journal and apply a write. Raises NoSpaceError."""
         self._changeable(node.key)
         end = offset + len(data)
-        self._promise_write(node, offset, end)
+        part = self._promise_write(node, offset, end)
         position = self.segment.append_data(data)
         checksum = zlib.crc32(data)
         write = records.Write(node.key, offset, len(data), position, checksum, now)
         self._journal(write)
         self._apply_write(write, node, self.segment)
+        if self.bridged:
+            self._set_part(node, part)
 
     def _apply_write(
         self, write: records.Write, node: Node | None = None, segment: Segment | None = None
@@ -246,8 +251,6 @@ class Namespace(Promises):
         if write.offset < SMALL_FILE:
             self.small_bytes += grown * BLOCK
         state.mtime = state.ctime = write.time
-        if self.bridged:
-            self._recount(node)
         self.changed = True
         self.changes += 1
 
@@ -279,7 +282,7 @@ class Namespace(Promises):
         self.nodes[new.key] = node
         self.dirty[new.key] = node
         self.gone.discard(new.key)
-        if self.bridged:
+        if self.bridged and not stat.S_ISREG(new.mode):  # an empty file costs nothing
             self._recount(node)
 
     def _apply_attributes(self, change: records.Attributes) -> None:
@@ -321,6 +324,8 @@ class Namespace(Promises):
             del self.orphans[child.key]
             self.gone.discard(child.key)
             self.dirty[child.key] = child
+            if self.bridged:
+                self._recount(child)
 
     def _apply_leave(self, change: records.Leave) -> None:
         parent = self.node(change.directory)

@@ -20,6 +20,7 @@ from udffs.commit.tree import Tree
 from udffs.errors import NoSpaceError
 from udffs.volume.model import BLOCK
 
+OF_NAMES = (records.Enter, records.Leave)
 NAME_COST = 2  # blocks of a directory that one name may touch
 RUNS_IN_BLOCK = 50  # of descriptors; holes between them need one each as well
 HOLE_PER_BLOCK = 100 << 30  # bytes of a hole that one block of descriptors maps
@@ -45,8 +46,11 @@ class Promises(Tree):
         raise NotImplementedError
 
     def _promise(self, operations: Sequence[Operation]) -> None:
-        blocks = sum(self._cost(operation) for operation in operations)
-        bridge = sum(map(self._growth, operations)) if self.bridged else 0
+        blocks = bridge = 0
+        for operation in operations:
+            blocks += self._cost(operation)
+            if self.bridged:
+                bridge += self._growth(operation)
         if not blocks and bridge <= 0:
             return
         deleting = all(self._frees(operation) for operation in operations)
@@ -56,9 +60,12 @@ class Promises(Tree):
             self._forget_claims(operations)
             raise
 
-    def _promise_write(self, node: Node, offset: int, end: int) -> None:
-        bridge = self._growth_by_write(node, offset, end) if self.bridged else 0
-        self.reserve.promise(self._cost_of_write(node, node.state, offset, end), bridge=bridge)
+    def _promise_write(self, node: Node, offset: int, end: int) -> int:
+        """The node's part of the bridge's cost when it has been written."""
+        after = self._part_after(node, offset, end) if self.bridged else 0
+        blocks = self._cost_of_write(node, node.state, offset, end)
+        self.reserve.promise(blocks, bridge=after - node.cost)
+        return after
 
     def _frees(self, operation: Operation) -> bool:
         """Whether it takes something away."""
@@ -69,7 +76,7 @@ class Promises(Tree):
     def _forget_claims(self, operations: Sequence[Operation]) -> None:
         """What directories claimed for names that did not come is not theirs."""
         for operation in operations:
-            if isinstance(operation, records.Enter | records.Leave):
+            if isinstance(operation, OF_NAMES):
                 parent = self.nodes.get(operation.directory)
                 if parent is not None and parent.directory is not None:
                     parent.directory.claimed_epoch = -1
@@ -83,7 +90,7 @@ class Promises(Tree):
             return self.cost_of(self.node(operation.key)) + 1 + operation.size // HOLE_PER_BLOCK
         if isinstance(operation, records.Attributes):
             return self.cost_of(self.node(operation.key))
-        if isinstance(operation, records.Enter | records.Leave):
+        if isinstance(operation, OF_NAMES):
             parent = self.nodes.get(operation.directory)
             return NAME_COST if parent is None else self.cost_of_name(parent) + 1
         return 0
@@ -135,18 +142,22 @@ class Promises(Tree):
 
     def _recount(self, node: Node) -> None:
         """An inode has changed; its part of the cost follows."""
-        part = 0 if node.key in self.orphans else state_cost(node.state)
+        self._set_part(node, 0 if node.key in self.orphans else state_cost(node.state))
+
+    def _set_part(self, node: Node, part: int) -> None:
         if part != node.cost:
             self.reserve.grow_bridge(part - node.cost)
             node.cost = part
 
     def _name_came(self, name: bytes, child: Node) -> None:
         self.reserve.grow_bridge(name_cost(name))
-        self._recount(child)
+        if child.cost:
+            self._recount(child)
 
     def _name_went(self, name: bytes, child: Node) -> None:
         self.reserve.grow_bridge(-name_cost(name))
-        self._recount(child)
+        if child.cost:
+            self._recount(child)
 
     def _growth(self, operation: Operation) -> int:
         """By how much the bridge costs more at most after an operation."""
@@ -169,7 +180,8 @@ class Promises(Tree):
         twin.resize(size)
         return state_cost(twin) - node.cost
 
-    def _growth_by_write(self, node: Node, offset: int, end: int) -> int:
+    def _part_after(self, node: Node, offset: int, end: int) -> int:
+        """What an inode costs when that was written."""
         if node.key in self.orphans:
             return 0
         state = node.state
@@ -178,4 +190,4 @@ class Promises(Tree):
             twin = state.thaw(self.epoch)
             twin.write(offset, end, None, 0)
             after = state_cost(twin)
-        return after - node.cost
+        return after

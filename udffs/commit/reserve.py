@@ -25,6 +25,7 @@ VAT_ICBS = 2
 ALLOCATION_EXTENTS = 16
 PACKETS_OF_A_BRIDGE = 2  # what does not fit the last packet goes before it
 BRIDGES = 2  # the second one if the first is lost
+BRIDGE_STEP = 32 << 10  # of a cost: what is kept back changes that seldom
 LOST_PACKETS = 2
 TRACK_REPAIR = 150 + 7  # the pre-gap of the track after a repaired one
 VAT_ENTRIES_PER_BLOCK = 512
@@ -157,7 +158,9 @@ class Reserve(Room):
         self._session_gap = session_gap
         self._next_opening = next_opening
         self._vat_entries = 0
-        self._fixed = self._without_bridge()
+        self._kept_for = 0  # a cost of the bridge, of which the present one is a little less
+        self._closing = 0
+        self._count()
 
     @property
     def free(self) -> int:
@@ -166,8 +169,14 @@ class Reserve(Room):
     @property
     def closing(self) -> int:
         """Blocks that one commit and the close need, bad spots included."""
-        return self._opening + self._fixed + BRIDGES * self._bridge_blocks
+        return self._closing
 
+    def _count(self) -> None:
+        if self.bridge is not None:
+            self._kept_for = _stepped(self.bridge)
+        self._closing = self._opening + self._without_bridge + BRIDGES * self._bridge_blocks
+
+    @property
     def _without_bridge(self) -> int:
         commit = self._vat_blocks + ALLOCATION_EXTENTS + PACKETS_OF_A_COMMIT * self.link_blocks
         lost = LOST_PACKETS * self._packet_limit + TRACK_REPAIR
@@ -184,10 +193,9 @@ class Reserve(Room):
 
     @property
     def _bridge_blocks(self) -> int:
-        return 0 if self.bridge is None else self._blocks_of(self.bridge)
-
-    def _blocks_of(self, bridge: int) -> int:
-        return cost.blocks(bridge) + PACKETS_OF_A_BRIDGE * self.link_blocks
+        if self.bridge is None:
+            return 0
+        return cost.blocks(self._kept_for) + PACKETS_OF_A_BRIDGE * self.link_blocks
 
     @property
     def spare(self) -> int:
@@ -197,20 +205,23 @@ class Reserve(Room):
         return lost + BRIDGES * self._bridge_blocks
 
     def grown(self, bridge: int) -> int:
-        if self.bridge is None:
+        if self.bridge is None or self.bridge + bridge <= self._kept_for:
             return 0
-        return BRIDGES * (cost.blocks(self.bridge + bridge) - cost.blocks(self.bridge))
+        grown = cost.blocks(_stepped(self.bridge + bridge))
+        return BRIDGES * (grown - cost.blocks(self._kept_for))
 
     def grow_bridge(self, cost: int) -> None:
         if self.bridge is not None:
             self.bridge += cost
+            if not self._kept_for - BRIDGE_STEP < self.bridge <= self._kept_for:
+                self._count()
 
     def closing_cost(self) -> ClosingCost:
         """What closing the open session, or a new one, will cost and leave."""
         bridge = self._bridge_blocks
         commit = self._opening + self.promised + self._last_packets + bridge
         lost = self._session_gap + self._next_opening
-        left = self._free - commit - lost - self._fixed - BRIDGES * bridge
+        left = self._free - commit - lost - self._without_bridge - BRIDGES * bridge
         return ClosingCost(commit, bridge, self._session_gap, max(0, left), left > 0)
 
     def settle(self, *, free: int, vat_entries: int, opening: int) -> None:
@@ -219,12 +230,16 @@ class Reserve(Room):
         self._free = free
         self._vat_entries = vat_entries
         self._opening = opening
-        self._fixed = self._without_bridge()
+        self._count()
 
     def grow_table(self, entries: int) -> None:
         if entries > self._vat_entries:
             self._vat_entries = entries
-            self._fixed = self._without_bridge()
+            self._count()
+
+
+def _stepped(cost: int) -> int:
+    return -(-cost // BRIDGE_STEP) * BRIDGE_STEP
 
 
 class RewritableReserve(Room):

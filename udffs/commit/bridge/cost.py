@@ -17,6 +17,7 @@ from collections.abc import Iterable
 
 from udffs.commit.nodes import Extent, State
 from udffs.commit.plan import Job, Placed, merge_runs
+from udffs.ondisc.hot import MAX_EMBEDDED
 from udffs.ondisc.osta import BRIDGE_RECORDS_UNIT, BRIDGE_ZEROS_UNIT, BridgeCost
 from udffs.volume import Run
 from udffs.volume.model import BLOCK
@@ -32,7 +33,7 @@ UNIT = BRIDGE_RECORDS_UNIT
 ZEROS_UNIT = BRIDGE_ZEROS_UNIT
 """Every cost is a multiple of these: nothing is lost when it is remembered."""
 
-_NAMES = 512  # bytes of a name; UDF's are not longer
+_NAMES = 3 * 255  # bytes of a name; UDF's are not longer
 _RECORD = 34  # of a directory record, with its padding (ECMA-119 9.1)
 _ISO_IDENTIFIER = 33  # with its version
 _JOLIET_IDENTIFIER = 132  # the same: 64 characters of two bytes, and two
@@ -42,6 +43,7 @@ _NAME_ENTRY = 5  # NM (RRIP 4.1.4)
 _CONTINUED = 28 + 2 * _NAME_ENTRY  # CE (SUSP 5.1), and a name in more than one piece
 _FITS = 80  # bytes of a name that surely fits its record
 _DEVICE = 20  # PN (RRIP 4.1.2)
+_LONGEST_TARGET = 2048  # bytes of components; what is longer has no entries at all
 _PATH_ENTRY = 8  # of a path table, without its identifier (ECMA-119 9.4)
 _LONGEST_RECORD = 254
 
@@ -114,7 +116,7 @@ def recalled(remembered: BridgeCost) -> int:
 
 def name_cost(name: bytes) -> int:
     """What a name in UTF-8 costs: a record in both views."""
-    return _NAME_COSTS[min(len(name), _NAMES)]
+    return _NAME_COSTS[len(name)]
 
 
 def state_cost(state: State, *, names: int = 0) -> int:
@@ -146,7 +148,8 @@ def new_cost(mode: int, size: int) -> int:
 def link_cost(size: int) -> int:
     """What the target of a symbolic link costs for each name of it; ``size`` is that of
     its path components on the disc, of which Latin letters take two bytes here."""
-    return _units(_continuation(2 * size + size // 16 + 64))
+    size = min(2 * size, _LONGEST_TARGET)
+    return _units(_continuation(size + size // 32 + 64))
 
 
 # -- files -----------------------------------------------------------------------
@@ -192,7 +195,7 @@ def _file_cost(state: State, links: int) -> int:
     size = state.size
     if not size:
         return 0
-    if size <= state.room:
+    if size <= MAX_EMBEDDED and size <= state.room:
         return BLOCK
     sections = _plain_sections(state)
     if sections == 1 and size <= LONGEST_SECTION:
@@ -206,7 +209,7 @@ def write_cost(state: State, offset: int, end: int) -> int | None:
     """What a file costs when the bytes ``offset`` to ``end`` of it have been written, where
     that is easily told; None where it is not."""
     size = max(state.size, end)
-    if size <= state.room:
+    if size <= MAX_EMBEDDED and size <= state.room:
         return BLOCK
     if size > LONGEST_SECTION:
         return None
