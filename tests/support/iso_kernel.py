@@ -123,15 +123,20 @@ def _seen(told: str, content: str, target: str, posix: bool) -> Seen:
 
 
 def isofs_time(moment: int) -> int:
-    """A time in ns as the kernel's isofs shows it: nothing before 1970, and
-    seconds in 32 bits (iso_date in fs/isofs/util.c)."""
-    seconds = max(moment // SECOND, 0)
-    return ((seconds + 2**31) % 2**32 - 2**31) * SECOND
+    """A time in ns as the kernel's isofs shows it: seconds in 32 bits (iso_date in
+    fs/isofs/util.c)."""
+    return ((moment // SECOND + 2**31) % 2**32 - 2**31) * SECOND
+
+
+def isofs_name(path: str) -> str:
+    """A path as the kernel's isofs shows it: at most 253 bytes of each name."""
+    names = (name.encode()[:253].decode(errors="ignore") for name in path.split("/"))
+    return "/".join(names)
 
 
 def as_isofs(wanted: View) -> View:
     """The same tree as the kernel's isofs shows it."""
     return {
-        path: one if one.mtime is None else one._replace(mtime=isofs_time(one.mtime))
+        isofs_name(path): one if one.mtime is None else one._replace(mtime=isofs_time(one.mtime))
         for path, one in wanted.items()
     }

@@ -45,7 +45,8 @@ def run(*words: str | Path) -> bytes:
 
 _LINE = re.compile(
     rb"(?P<type>.)(?P<mode>[-rwxsStT]{9}|-{9}|\?-+) +(?P<links>\d+) +(?P<uid>\d+) +(?P<gid>\d+) +"
-    rb"(?P<size>\d+) (?P<date>\w{3} +\d+ \d+) \[ *(?P<extent>\d+) (?P<flags>[0-9a-f]{2})\]  "
+    rb"(?P<size>\d+) (?P<date>\w{3} +\d+ \d+) \[ *(?P<extent>\d+) "
+    rb"(?:[0-9A-F]{2}\]  |FFFF )"  # the flags; those of a section, not the last, are cut off
     rb"(?P<name>.*)"
 )
 _TYPES = {
@@ -100,7 +101,8 @@ def _name_and_target(found: re.Match[bytes], joliet: bool) -> tuple[str, str]:
     if found["type"] == b"l":
         name, _, target = name.partition(" -> ")
         return name, target
-    return name[:-1], ""  # a blank follows
+    name = name[:-1]  # a blank follows
+    return name.removesuffix(";1") if joliet else name, ""
 
 
 def _text(name: bytes, joliet: bool) -> str:
@@ -132,11 +134,16 @@ def _mode(text: bytes) -> int | None:
 
 
 def as_isoinfo(wanted: View) -> View:
-    """The same tree as isoinfo shows it: no set-id and sticky bits."""
-    return {
-        path: one if one.mode is None else one._replace(mode=one.mode & 0o777)
-        for path, one in wanted.items()
-    }
+    """The same tree as isoinfo shows it: no set-id and sticky bits, no numbers that are
+    longer than their column, and nothing for the root as the target of a link."""
+    view = {}
+    for path, one in wanted.items():
+        if one.mode is not None:
+            one = one._replace(mode=one.mode & 0o777)
+        if max(one.uid or 0, one.gid or 0) > 0o7777:
+            one = one._replace(uid=None, gid=None)
+        view[path] = one._replace(target="") if one.target == "/" else one
+    return view
 
 
 # -- xorriso --------------------------------------------------------------------------
@@ -156,6 +163,27 @@ def xorriso(image: Path, work: Path, *, start: int = 0) -> View:
     return {
         path: one._replace(mtime=None) if one.kind == "link" else one for path, one in view.items()
     }
+
+
+def on_host(one: Seen) -> Seen:
+    """As a file system here can hold it: no times before 1901."""
+    return one if one.mtime is None else one._replace(mtime=max(one.mtime, -(2**31) * SECOND))
+
+
+def as_xorriso(wanted: View) -> View:
+    """The same tree as osirrox copies it out: no sockets, no "." in the middle of
+    targets."""
+    view = {}
+    for path, one in wanted.items():
+        if one.kind == "socket":
+            continue
+        one = on_host(one)
+        if one.target is not None:
+            parts = [part for n, part in enumerate(one.target.split("/")) if not n or part != "."]
+            target = "/".join(parts)
+            one = one._replace(target=target, size=len(target.encode()))
+        view[path] = one
+    return view
 
 
 # -- 7-Zip ----------------------------------------------------------------------------
@@ -257,15 +285,20 @@ def pycdlib_view(image: Path, how: str, *, start: int = 0, hide_udf: bool = True
 
 
 def _pycdlib_entries(disc: Any, how: str) -> Iterator[tuple[str, Seen, object]]:
-    """(path, what is there, the same for names of one file)."""
-    waiting = [""]
+    """(path, what is there, the same for names of one file).
+
+    Rock Ridge names are read off the records, which are looked up as those of plain ISO 9660: by
+    a Rock Ridge name pycdlib finds a file's last section.
+    """
+    looked_up = {"rr": "iso"}.get(how, how)
+    waiting = [("", "/")]
     while waiting:
-        folder = waiting.pop()
-        for name, record in _children(disc, how, folder):
-            path = folder + name
-            yield path, _of_record(disc, how, f"/{path}", record), _serial(record, how, path)
+        folder, place = waiting.pop()
+        for own, record in _children(disc, looked_up, place):
+            path, where = folder + _name_of(record, how, own), place + own
+            yield path, _of_record(disc, how, looked_up, where, record), _serial(record, how, path)
             if record.is_dir():
-                waiting.append(f"{path}/")
+                waiting.append((f"{path}/", f"{where}/"))
 
 
 def _serial(record: Any, how: str, path: str) -> object:
@@ -280,45 +313,44 @@ def _posix_field(record: Any, name: str) -> Any:
     return next((getattr(e, name) for e in entries if e and getattr(e, name)), None)
 
 
-def _children(disc: Any, how: str, folder: str) -> Iterator[tuple[str, Any]]:
+def _children(disc: Any, how: str, place: str) -> Iterator[tuple[str, Any]]:
+    """(name as pycdlib wants it in a path, record)."""
     continuations = set()
-    for record in disc.list_children(**{f"{how}_path": f"/{folder}".rstrip("/") or "/"}):
-        if record is None or id(record) in continuations:
+    for record in disc.list_children(**{f"{how}_path": place.rstrip("/") or "/"}):
+        if record is None or (how == "udf" and record.file_ident is None):
             continue
-        following = getattr(record, "data_continuation", None)
-        if following is not None:
-            continuations.add(id(following))
         if how == "udf":
-            if record.file_ident is None or record.file_ident.is_parent():
-                continue
-            encoding = record.file_ident.encoding
-            yield record.file_identifier().decode(encoding), record
+            if not record.file_ident.is_parent():
+                yield record.file_identifier().decode(record.file_ident.encoding), record
         elif not (record.is_dot() or record.is_dotdot()):
-            yield _name_of(record, how), record
+            if record.data_continuation is not None:
+                continuations.add(id(record.data_continuation))
+            if id(record) not in continuations:
+                encoding = "utf-16_be" if how == "joliet" else "latin-1"
+                yield record.file_identifier().decode(encoding), record
 
 
-def _name_of(record: Any, how: str) -> str:
+def _name_of(record: Any, how: str, name: str) -> str:
+    """As it is shown: by Joliet without the version."""
     if how == "rr":
         return str(record.rock_ridge.name().decode("utf-8", "surrogateescape"))
-    return str(record.file_identifier().decode("utf-16_be" if how == "joliet" else "latin-1"))
+    return name.removesuffix(";1") if how == "joliet" and not record.is_dir() else name
 
 
-def _of_record(disc: Any, how: str, path: str, record: Any) -> Seen:
+def _of_record(disc: Any, how: str, looked_up: str, path: str, record: Any) -> Seen:
     if record.is_dir():
         one = Seen("directory")
     elif how == "rr" and record.is_symlink():
-        target = record.rock_ridge.symlink_path()
+        target = record.rock_ridge.symlink_path() or b"/"  # which it shows as nothing
         one = Seen("link", len(target), target=target.decode("utf-8", "surrogateescape"))
     else:
         one = Seen("file")
     if how == "rr":
         one = _posix(record, one)
-    elif how == "udf":
-        return _udf_file(disc, path, record, one)
-    else:
+    elif how != "udf":
         one = one._replace(mtime=_moment(record.date))
     if one.kind == "file":
-        content = _content(disc, how, path, record)
+        content = _content(disc, looked_up, path, record)
         one = one._replace(size=len(content), sha256=hashlib.sha256(content).hexdigest())
     return one
 
@@ -367,19 +399,11 @@ def _content(disc: Any, how: str, path: str, record: Any) -> bytes:
     return out.getvalue()
 
 
-def _udf_file(disc: Any, path: str, record: Any, one: Seen) -> Seen:
-    if one.kind != "file":
-        return one
-    out = io.BytesIO()
-    if record.get_data_length():
-        disc.get_file_from_iso_fp(out, udf_path=path)
-    content = out.getvalue()
-    return one._replace(size=len(content), sha256=hashlib.sha256(content).hexdigest())
-
-
 __all__ = [
     "as_isoinfo",
+    "as_xorriso",
     "isoinfo",
+    "on_host",
     "pycdlib_view",
     "seen",
     "seven_zip",

@@ -187,7 +187,8 @@ def _shown(name: str, value: object) -> str:
 def complain(told: list[str], what: str) -> None:
     """Fails if there is anything to tell, with the first of it."""
     more = f"\n(and {len(told) - 25} more)" if len(told) > 25 else ""
-    assert not told, f"{what}, {len(told)} differences:\n" + "\n".join(told[:25]) + more
+    lines = [line if len(line) < 300 else f"{line[:140]}...{line[-140:]}" for line in told[:25]]
+    assert not told, f"{what}, {len(told)} differences:\n" + "\n".join(lines) + more
 
 
 def compare(view: View, wanted: View, what: str, *, tick: int = SECOND) -> None:
