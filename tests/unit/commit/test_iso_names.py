@@ -6,7 +6,7 @@ import random
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from udffs.commit.bridge import names
@@ -20,9 +20,12 @@ NAME = st.text(
     min_size=1,
     max_size=200,
 ).filter(lambda name: name not in (".", ".."))
+repeatable = settings(derandomize=True, deadline=None)
+
 ENTRIES = st.dictionaries(NAME, st.booleans(), max_size=30)
 
 
+@repeatable
 @given(ENTRIES)
 def test_iso_names_are_allowed_and_unique(entries: dict[str, bool]) -> None:
     given_names = iso_names(list(entries), list(entries.values()))
@@ -36,6 +39,7 @@ def test_iso_names_are_allowed_and_unique(entries: dict[str, bool]) -> None:
             assert len(name) <= 31
 
 
+@repeatable
 @given(ENTRIES)
 def test_joliet_names_are_allowed_and_unique(entries: dict[str, bool]) -> None:
     given_names = joliet_names(list(entries), list(entries.values()))
@@ -48,6 +52,7 @@ def test_joliet_names_are_allowed_and_unique(entries: dict[str, bool]) -> None:
             assert name == real, "a name was changed without need"
 
 
+@repeatable
 @given(ENTRIES, st.integers())
 def test_names_do_not_depend_on_the_order(entries: dict[str, bool], seed: int) -> None:
     shuffled = list(entries)
@@ -116,6 +121,7 @@ def test_many_names_that_get_the_same_take_few_attempts(monkeypatch: pytest.Monk
     assert Counting.asked < 4 * len(pairs)
 
 
+@repeatable
 @given(st.text(st.sampled_from("aé中\U0001f600."), min_size=1, max_size=300))
 def test_rock_ridge_names(name: str) -> None:
     short = rock_ridge_name(name)

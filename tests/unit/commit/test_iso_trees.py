@@ -251,7 +251,7 @@ def by_identifiers(iso: pycdlib.PyCdlib, how: str) -> dict[str, tuple[bool, byte
 # -- the tests -----------------------------------------------------------------------
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, derandomize=True, deadline=None)
 @given(st.lists(STEP, max_size=30))
 def test_pycdlib_sees_what_is_there(steps: list[Any]) -> None:
     tree = grown(steps)
