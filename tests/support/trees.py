@@ -83,7 +83,7 @@ def awkward(top: Path) -> Path:
     (top / "link").symlink_to("sub/below")
     (top / "absolute").symlink_to("/usr/bin/env")
     (top / "sub" / "up").symlink_to("../large")
-    (top / "a long link").symlink_to("/".join(["a step of the way"] * 60))
+    (top / "a long link").symlink_to("/".join(["a step of the way"] * 50))
     (top / "one long step").symlink_to("s" * 250)
     for name in ("ünïcode Ä.txt", "日本語.txt", "emoji 🎶.ogg", "two.dots.tar.gz", "no;good*?.txt"):
         (top / name).write_bytes(name.encode())
@@ -91,6 +91,8 @@ def awkward(top: Path) -> Path:
     (top / ("é" * 120)).write_bytes(b"long too")
     names = ["Upper", "upper", "UPPER", "same start of a name of many letters 1", "x" * 64 + "1"]
     for name in [*names, "same start of a name of many letters 2", "x" * 64 + "2"]:
+        (top / name).write_bytes(name.encode())
+    for name in ("AB", "䅂", "n" * 254, "n" * 253, "字" * 85):  # the first two have the same bytes
         (top / name).write_bytes(name.encode())
     deep = top
     for level in range(1, 14):

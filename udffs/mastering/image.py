@@ -91,7 +91,7 @@ class _Layout:
         """Directory by directory, in the order of their names: in any other pycdlib
         needs quadratic time."""
         records.stamp_directory(self._iso, self._root, self._root, ("/", "/", "/"))
-        waiting = [(self._root, "", Names("", "", "", ""))]
+        waiting = [(self._root, "", Names("", "", "", "", ""))]
         while waiting:
             directory, path, at = waiting.pop()
             names = names_of(directory.children)
@@ -101,6 +101,8 @@ class _Layout:
                 self._note_names(inner, child.name, own)
                 below = Names(*(f"{up}/{name}" for up, name in zip(at, own, strict=True)))
                 self._add(child, directory, inner, below, own.rock_ridge)
+                if own.udf != own.added:
+                    records.rename_in_udf(self._iso, at.added or "/", own.added, own.udf)
                 if child.is_directory:
                     waiting.append((child, inner, below))
 
@@ -129,9 +131,9 @@ class _Layout:
                 rr_name=name,
                 joliet_path=at.joliet,
                 file_mode=source.mode,
-                udf_path=at.udf,
+                udf_path=at.added,
             )
-        records.stamp_directory(self._iso, source, above, (at.iso, at.joliet, at.udf))
+        records.stamp_directory(self._iso, source, above, (at.iso, at.joliet, at.added))
         self._directories += 1
 
     def _add_symlink(self, source: Source, path: str, at: Names, name: str) -> None:
@@ -140,7 +142,7 @@ class _Layout:
         try:
             # UDF knows steps, not text: doubled slashes say nothing.
             target = parse_path(build_path(target))
-            in_udf = {"udf_symlink_path": at.udf, "udf_target": target}
+            in_udf = {"udf_symlink_path": at.added, "udf_target": target}
         except CallerError:
             self._notes.add("not in the UDF view (symbolic links that it cannot hold)", path)
         self._iso.add_symlink(symlink_path=at.iso, rr_symlink_name=name, rr_path=target, **in_udf)
@@ -148,13 +150,15 @@ class _Layout:
         self._files += 1
 
     def _add_file(self, source: Source, path: str, at: Names, name: str) -> None:
+        # Joliet has files and directories only.
+        joliet = at.joliet if source.is_file else None
         first = self._first.get(source.serial)
         if first is not None:
             records.add_another_name(
-                self._iso, first[0], source.size, at.iso, name, at.joliet, at.udf
+                self._iso, first[0], source.size, at.iso, name, joliet, at.added
             )
             return
-        self._iso.add_fp(_Unread(), source.size, at.iso, name, at.joliet, source.mode, at.udf)
+        self._iso.add_fp(_Unread(), source.size, at.iso, name, joliet, source.mode, at.added)
         self._first[source.serial] = (self._iso.inodes[-1], path, source)
         self._files += 1
 

@@ -6,23 +6,27 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from udffs.commit.bridge.names import iso_names, joliet_names
+from udffs.errors import NameTooLongError
 from udffs.mastering.sources import Source
+from udffs.ondisc.text import encode_name
 
-__all__ = ["Names", "names_of"]
+__all__ = ["Names", "names_of", "raw_name"]
 
-UDF_BYTES = 253
-"""Bytes of a name in UDF that pycdlib writes, without the compression id."""
+PYCDLIB_BYTES = 253
+"""Bytes of a name in UDF that pycdlib takes, without the compression id."""
 ROCK_RIDGE_BYTES = 255
 """Bytes of a name that systems with Rock Ridge can use."""
 
 
 class Names(NamedTuple):
-    """The names of one source in the views."""
+    """The names of one source in the views. ``added`` is the name that pycdlib gets for
+    UDF, in place of one that it cannot tell from another or that is too long for it."""
 
     iso: str
     joliet: str
     rock_ridge: str
     udf: str
+    added: str
 
 
 def names_of(children: Iterable[Source]) -> dict[int, Names]:
@@ -36,8 +40,9 @@ def names_of(children: Iterable[Source]) -> dict[int, Names]:
         for name, is_directory in zip(iso_names(real, directories), directories, strict=True)
     ]
     rock_ridge = unique(real, _rock_ridge_fits, str)
-    in_udf = unique(real, _udf_fits, _udf_key)
-    rows = zip(sources, iso, joliet, rock_ridge, in_udf, strict=True)
+    in_udf = unique(real, _udf_fits, str)
+    added = unique(in_udf, _pycdlib_fits, raw_name)
+    rows = zip(sources, iso, joliet, rock_ridge, in_udf, added, strict=True)
     return {id(source): Names(*names) for source, *names in rows}
 
 
@@ -85,7 +90,15 @@ def _rock_ridge_fits(name: str) -> bool:
     return len(name.encode()) <= ROCK_RIDGE_BYTES
 
 
-def _udf_key(name: str) -> bytes:
+def _udf_fits(name: str) -> bool:
+    try:
+        encode_name(name)
+    except NameTooLongError:
+        return False
+    return True
+
+
+def raw_name(name: str) -> bytes:
     """What pycdlib tells names in a directory apart by: not by how wide they are."""
     try:
         return name.encode("latin-1")
@@ -93,5 +106,5 @@ def _udf_key(name: str) -> bytes:
         return name.encode("utf-16-be")
 
 
-def _udf_fits(name: str) -> bool:
-    return len(_udf_key(name)) <= UDF_BYTES
+def _pycdlib_fits(name: str) -> bool:
+    return len(raw_name(name)) <= PYCDLIB_BYTES

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from pycdlib import PyCdlib
 from pycdlib.pycdlibexception import PyCdlibException
 
+from media.errors import UnreadableBlockError
 from media.store import BlockStore
 from udffs.commit.bridge.tree import Section
 from udffs.errors import BlankDiscError, DamagedError
@@ -28,6 +29,8 @@ DESCRIPTORS = range(16, 32)
 """Where volume descriptors are looked for, from the start of a session."""
 
 _STANDARD = b"CD001"
+_ANY_STANDARD = (_STANDARD, b"CDW02", b"BEA01", b"BOOT2", b"NSR02", b"NSR03", b"TEA01")
+"""Standard identifiers (ECMA-119 8.1.2, ECMA-167 2/9.1.2)."""
 _PRIMARY, _SUPPLEMENTARY, _TERMINATOR = 1, 2, 255
 """Types of volume descriptors (ECMA-119 8.1.1)."""
 
@@ -115,8 +118,9 @@ class SessionView(io.RawIOBase):
         self._at = 0
         kept = list(self._kept(start))
         self.has_iso = any(data[0] == _PRIMARY for data in kept)
-        head = b"".join(kept).ljust(len(DESCRIPTORS) * BLOCK, b"\0")
-        self._head = bytes(DESCRIPTORS.start * BLOCK) + head
+        # Behind them directories of the first session may begin.
+        kept += [self._other(block) for block in DESCRIPTORS[len(kept) :]]
+        self._head = (bytes(DESCRIPTORS.start * BLOCK) + b"".join(kept))[: self._end]
 
     def _kept(self, start: int) -> Iterator[bytes]:
         for block in DESCRIPTORS:
@@ -129,6 +133,14 @@ class SessionView(io.RawIOBase):
                 yield data
             if data[0] == _TERMINATOR:
                 return
+
+    def _other(self, block: int) -> bytes:
+        """A block that is none of the session's descriptors; nothing if it is another's."""
+        try:
+            data = self._store.read(block, 1) if block <= self._store.last_block else b""
+        except UnreadableBlockError:
+            data = b""
+        return bytes(BLOCK) if data[1:6] in _ANY_STANDARD else data.ljust(BLOCK, b"\0")
 
     def readable(self) -> bool:
         return True
@@ -191,7 +203,7 @@ class _IsoReader:
         self._encoding = encoding
         self._rock_ridge = rock_ridge
         self._notes = notes
-        self._serials: dict[tuple[Section, ...], int] = {}
+        self._serials: dict[tuple[Any, ...], int] = {}
 
     def tree(self, record: Any) -> Source:
         root = self._source("", record.children[0] if self._rock_ridge else record, True)
@@ -256,17 +268,21 @@ class _IsoReader:
 
     def _place(self, source: Source, record: Any) -> None:
         sections = []
-        while record is not None:
-            length = record.get_data_length()
+        piece = record
+        while piece is not None:
+            length = piece.get_data_length()
             if length:
-                sections.append((record.extent_location(), length))
-            record = record.data_continuation
+                sections.append((piece.extent_location(), length))
+            piece = piece.data_continuation
         source.sections = tuple(sections)
         source.content = SectionContent(self._store, source.sections)
         source.size = sum(length for _, length in sections)
-        if sections:
-            number = len(self._serials) + 1
-            source.serial = self._serials.setdefault(source.sections, number)
+        px = self._entry(record, "px_record")
+        if sections or (px is not None and px.posix_file_links > 1 and px.posix_serial_number):
+            # Programs that store equal files once make no names of one file of them.
+            number = 0 if sections else px.posix_serial_number
+            alike = (number, source.sections, source.mode, source.uid, source.gid, source.mtime)
+            source.serial = self._serials.setdefault(alike, len(self._serials) + 1)
 
     def _source(self, name: str, record: Any, is_directory: bool) -> Source:
         moment = _nanoseconds(record.date)

@@ -27,6 +27,7 @@ from typing import Any
 
 from pycdlib import PyCdlib, dates, dr, udf
 
+from udffs.mastering.naming import raw_name
 from udffs.mastering.sources import Source
 from udffs.ondisc.iso9660 import PrimaryVolumeDescriptor, SupplementaryVolumeDescriptor
 from udffs.ondisc.modes import file_type_from_mode, permissions_from_mode
@@ -38,6 +39,7 @@ __all__ = [
     "finish_volume",
     "new_image",
     "release",
+    "rename_in_udf",
     "stamp_directory",
     "stamp_linked",
     "stamp_symlink",
@@ -61,7 +63,7 @@ _MAX_LINKS = 0xFFFF
 # -- the volume ----------------------------------------------------------------
 
 
-class _Mastered(PyCdlib):
+class _Mastered(PyCdlib):  # type: ignore[misc]
     """pycdlib but for its limit of a Joliet name: 64 bytes of UTF-8, instead of
     64 characters (Joliet, "Allowed length"); 21 of Chinese."""
 
@@ -198,7 +200,13 @@ def without_relocation(iso: PyCdlib) -> Iterator[None]:
 
 
 def add_another_name(
-    iso: PyCdlib, inode: Any, size: int, iso_path: str, rr_name: str, joliet: str, udf_path: str
+    iso: PyCdlib,
+    inode: Any,
+    size: int,
+    iso_path: str,
+    rr_name: str,
+    joliet: str | None,
+    udf_path: str,
 ) -> None:
     """Another name of a file that is in the image, in all views.
 
@@ -208,10 +216,32 @@ def add_another_name(
     added = 0
     for offset in range(0, max(size, 1), LARGEST_PIECE):
         piece, block = min(size - offset, LARGEST_PIECE), offset // 2048
-        for name in ({"iso_new_path": iso_path, "rr_name": rr_name}, {"joliet_new_path": joliet}):
+        views = [{"iso_new_path": iso_path, "rr_name": rr_name}]
+        if joliet is not None:
+            views.append({"joliet_new_path": joliet})
+        for name in views:
             added += iso._add_hard_link_to_inode(inode, piece, 0, False, None, block, **name)
     added += iso._add_hard_link_to_inode(inode, size, 0, False, None, udf_new_path=udf_path)
     iso._finish_add(0, added)
+
+
+def rename_in_udf(iso: PyCdlib, above: str, added: str, name: str) -> None:
+    """Give what was added as `added` in a directory of the UDF view its real name.
+
+    pycdlib takes a Latin name for the same as a wide one of the same bytes, and one
+    of 254 bytes for too long. It goes on finding the file as it was added.
+    """
+    directory = _udf_entry(iso, above)
+    identifier = directory.fi_descs.get(raw_name(added))
+    if identifier is None:  # left out of the view
+        return
+    directory.info_len -= identifier.length(len(identifier.fi))
+    identifier.fi = raw_name(name)
+    identifier.encoding = "latin-1" if len(identifier.fi) == len(name) else "utf-16_be"
+    identifier.len_fi = len(identifier.fi) + 1
+    directory.info_len += identifier.length(len(identifier.fi))
+    directory.log_block_recorded = -(-directory.info_len // 2048)
+    directory.alloc_descs[0].extent_length = directory.info_len
 
 
 # -- attributes ----------------------------------------------------------------
