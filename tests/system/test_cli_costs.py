@@ -115,7 +115,6 @@ def test_what_does_not_fit_ends_with_8_and_says_what_is_missing(disc: Disc) -> N
 
 
 @FUSE
-@pytest.mark.slow
 def test_what_just_fits_can_be_copied_and_the_disc_closed(disc: Disc) -> None:
     disc.new("cd-r-74")
     disc.udffs("format", disc.image)
@@ -188,8 +187,14 @@ def test_a_bridge_for_a_disc_that_was_formatted_without_one(disc: Disc) -> None:
     (disc.where / "file").write_text("kept")
     disc.unmount()
     assert disc.json("info", disc.image)["bridge"] is False
+    before = disc.image.stat().st_size
+    plain = disc.json("close", disc.image, "--dry-run")["closing"]
+    said = disc.json("close", disc.image, "--dry-run", "--bridge")["closing"]
+    assert said["blocks"] > plain["blocks"] + plain["blocks_between_sessions"]
     disc.udffs("close", disc.image, "--bridge")
+    assert disc.image.stat().st_size - before <= said["blocks"] * BLOCK
     told = disc.json("info", disc.image)
+    assert said["free_after"] <= told["space"]["free"] <= said["free_after"] + 2000
     assert told["bridge"] is True and len(told["sessions"]) == 2
     assert "`udffs export`" in disc.udffs("info", disc.image).stdout
     disc.mount()

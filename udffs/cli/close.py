@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from udffs.control import Entry
 
 BRIDGE_UNCOUNTED = (
-    "The ISO 9660 view gets a session of its own; what that takes besides is known once it is made."
+    "The ISO 9660 view gets a session of its own; what that takes is told when nothing is mounted."
 )
 
 
@@ -132,7 +132,9 @@ def note_if_open(out: Output, store: BlockStore) -> None:
 def _tell_cost(out: Output, drive: str, entry: Entry | None, *, bridge: bool) -> None:
     from udffs.cli.costs import sentence, time_of
 
-    status = _status_of_disc(drive) if entry is None else _status_of_mount(out, entry)
+    status = (
+        _status_of_disc(drive, bridge=bridge) if entry is None else _status_of_mount(out, entry)
+    )
     closing = status["closing"]
     told: dict[str, Any] = {"drive": drive if entry is None else entry.drive, "closing": closing}
     complete = _why_complete(status)
@@ -163,12 +165,16 @@ def _status_of_mount(out: Output, entry: Entry) -> dict[str, Any]:
     return status
 
 
-def _status_of_disc(drive: str) -> dict[str, Any]:
+def _status_of_disc(drive: str, *, bridge: bool) -> dict[str, Any]:
     from media import discovery
-    from udffs.cli.costs import closing_of
+    from udffs.cli.costs import closing_of, closing_with_bridge
     from udffs.cli.describing import describe_store, medium_of
     from udffs.volume import open_volume
 
     with contextlib.closing(discovery.open_block_store(drive, writable=False)) as store:
         told = describe_store(store, medium_of(store))
-        return {**told, "closing": closing_of(store, open_volume(store))}
+        volume = open_volume(store)
+        closing = closing_of(store, volume)
+        if bridge and closing is not None and not closing["bridge_blocks"]:
+            closing = closing_with_bridge(store, volume)
+        return {**told, "closing": closing}

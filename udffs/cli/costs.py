@@ -52,6 +52,38 @@ def closing_of(store: BlockStore, volume: Volume) -> dict[str, Any] | None:
     return describe_closing(reserve.closing_cost()._asdict(), store)
 
 
+def closing_with_bridge(store: BlockStore, volume: Volume) -> dict[str, Any] | None:
+    """The same where the ISO 9660 view that a disc has no place for is to be made in a
+    session of its own. Walks through the volume."""
+    from media.store import SequentialStore
+    from udffs.commit import write_once
+    from udffs.commit.bridge.measure import known_or_measured
+    from udffs.commit.reserve import Reserve
+    from udffs.commit.session import BRIDGED_BLOCKS
+
+    if not isinstance(store, SequentialStore) or volume.vat is None or not store.appendable:
+        return None
+    begun = BRIDGED_BLOCKS + write_once.SESSION_OPENING_EXTRA
+    before = 0
+    if store.session_open:
+        plain = write_once.reserve_of(store, volume, len(volume.vat.entries)).closing_cost()
+        before = plain.commit + plain.session
+    reserve = Reserve(
+        free=write_once.free_blocks(store, volume),
+        link_blocks=store.link_blocks,
+        packet_limit=store.packet_limit,
+        opening=before + begun,
+        bridge=known_or_measured(volume),
+        session_gap=write_once.LATER_SESSION_GAP,
+        next_opening=begun,
+    )
+    reserve.grow_table(len(volume.vat.entries))
+    told = describe_closing(reserve.closing_cost()._asdict(), store)
+    if before and told["seconds"]:
+        told["seconds"] += NEXT_SESSION / (store.blocks_per_second or 1)
+    return told
+
+
 def sentence(closing: Mapping[str, Any]) -> str:
     """What closing takes and leaves."""
     view = (
