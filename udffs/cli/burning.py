@@ -276,6 +276,7 @@ def _plan(out: Output, wishes: Wishes, settings: Settings, drive: Drive) -> Plan
     target = burning.look(drive, force=wishes.force)
     now = time.time_ns()
     choice = choose(out, wishes, settings, now)
+    burning.check_fits(choice.selection.blocks, target)  # before anything is asked
     mode = of_drive.burn_mode if wishes.tao is None else ("tao" if wishes.tao else "sao")
     old = None if target.blank or wishes.no_import else _earlier(out, drive, choice.selection)
     image, label = _mastered(out, wishes, choice.selection, now, target.start, old)

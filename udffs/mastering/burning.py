@@ -147,11 +147,12 @@ def _packet_volume(drive: Drive) -> str | None:
 
 class Selection(NamedTuple):
     """What is to be burnt: how many names are no directories, and the bytes of all
-    files, each file once."""
+    files, each file once; ``blocks`` is what their content takes."""
 
     root: Source
     files: int
     size: int
+    blocks: int
     notes: tuple[str, ...]
 
 
@@ -166,7 +167,8 @@ def select(placed: Sequence[Placed], now: int) -> Selection:
     root = tree.finish()
     names = [source for _path, source in root.walk() if not source.is_directory]
     sizes = {source.serial: source.size for source in names if source.is_file}
-    return Selection(root, len(names), sum(sizes.values()), tuple(tree.notes))
+    blocks = sum(-(-size // BLOCK) for size in sizes.values())
+    return Selection(root, len(names), sum(sizes.values()), blocks, tuple(tree.notes))
 
 
 def master(
