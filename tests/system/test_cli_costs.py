@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -324,3 +325,43 @@ def test_who_is_asked_sees_what_each_choice_costs(disc: Disc) -> None:
     assert "leave it open: costs nothing" in shown and "any computer reads it; costs " in shown
     assert "are left for more" in shown and "nothing can be added any more" in shown
     assert sessions_open(disc) == ("appendable", True)
+
+
+# -- a close that was broken off -------------------------------------------------------
+
+
+def break_off_a_close(disc: Disc) -> None:
+    """The disc is closed up to its last step: the drive fails as it ends the session."""
+    code = (
+        "import sys\n"
+        "from media.errors import DriveFailedError\n"
+        "from media.sequential import SequentialStore\n"
+        "from udffs.cli.app import run\n"
+        "def fail(*_, **__):\n"
+        "    raise DriveFailedError(name='it', why='the power is gone')\n"
+        "SequentialStore.close_session = fail\n"
+        "raise SystemExit(run(['close', sys.argv[1]]))\n"
+    )
+    done = disc.run([sys.executable, "-c", code, disc.image], check=False)
+    assert done.returncode == 12 and "the power is gone" in done.stderr
+
+
+@FUSE
+@pytest.mark.parametrize("how", ["close", "mount"])
+def test_a_close_that_was_broken_off_is_told_and_completed(disc: Disc, how: str) -> None:
+    disc.format("--bridge")
+    disc.mount()
+    (disc.where / "file").write_text("kept")
+    disc.unmount()
+    break_off_a_close(disc)
+    assert disc.json("info", disc.image)["close_begun"] is True
+    assert "broken off" in disc.udffs("info", disc.image).stdout
+    if how == "close":
+        assert "is closed" in disc.udffs("close", disc.image).stdout
+    else:
+        assert "has been completed" in disc.udffs("mount", disc.image, disc.where).stderr
+        disc.unmount()
+    told = disc.json("info", disc.image)
+    assert (told["close_begun"], told["session_open"], told["bridge"]) == (False, False, True)
+    disc.mount()
+    assert (disc.where / "file").read_text() == "kept"
