@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -43,12 +45,15 @@ def test_iso_names_are_allowed_and_unique(entries: dict[str, bool]) -> None:
 @given(ENTRIES)
 def test_joliet_names_are_allowed_and_unique(entries: dict[str, bool]) -> None:
     given_names = joliet_names(list(entries), list(entries.values()))
-    assert len(set(given_names)) == len(entries)
+    assert len({name.upper() for name in given_names}) == len(entries)
+    capitals = Counter(real.upper() for real in entries)
     for name, real in zip(given_names, entries, strict=True):
         assert 1 <= len(name) <= 64
+        assert not name.endswith((".", " "))
         assert len(name.encode("utf-16-be")) == 2 * len(name)
         assert not re.search(r"[\x00-\x1f*/:;?\\]", name)
-        if len(real) <= 64 and not re.search("[\x00-\x1f\x7f*:;?\\\\\U00010000-\U0010ffff]", real):
+        odd = re.search("[\x00-\x1f\x7f*:;?\\\\\U00010000-\U0010ffff]|[. ]$", real)
+        if len(real) <= 64 and not odd and capitals[real.upper()] == 1:
             assert name == real, "a name was changed without need"
 
 
@@ -70,7 +75,9 @@ def test_names_do_not_depend_on_the_order(entries: dict[str, bool], seed: int) -
         ("archive.tar.gz", "ARCHIVE_TAR.GZ", "archive.tar.gz"),
         ("noextension", "NOEXTENSION.", "noextension"),
         (".profile", "_PROFILE.", ".profile"),
-        ("ends in a dot.", "ENDS_IN_A_DOT.", "ends in a dot."),
+        ("ends in a dot.", "ENDS_IN_A_DOT.", "ends in a dot_"),
+        ("ends in blanks. ", "ENDS_IN_BLANKS._", "ends in blanks__"),
+        ("n" * 63 + " and more", "N" * 30 + ".", "n" * 63 + "_"),
         ("12:30 \U0001f600.jpeg", "12_30__.JPEG", "12_30 _.jpeg"),
         ("Mr. Smith goes to Washington", "MR__SMITH_GOES_TO_WASHINGTON.", None),
         ("n" * 80 + ".jpeg", "N" * 26 + ".JPEG", "n" * 59 + ".jpeg"),
@@ -101,8 +108,14 @@ def test_a_file_and_a_directory_differ_in_more_than_the_dot() -> None:
     assert iso_names(["data", "DATA"], [False, True]) == ["DATA1.", "DATA"]
 
 
-def test_case_alone_tells_joliet_names_apart() -> None:
-    assert joliet_names(["Makefile", "makefile"], [False] * 2) == ["Makefile", "makefile"]
+def test_no_joliet_names_that_are_the_same_to_windows_and_linux() -> None:
+    """Case and dots at the end do not tell files apart there: one would be opened for
+    the other."""
+    names = ["makefile", "Makefile", "MAKEFILE", "dots", "dots.", "dots. .", "Ünder", "ünder"]
+    given_names = joliet_names(names, [False] * 6 + [True] * 2)
+    assert given_names[:3] == ["makefile02", "Makefile01", "MAKEFILE"]
+    assert given_names[3:6] == ["dots", "dots01.", "dots. 01."]
+    assert given_names[6:] == ["Ünder", "ünder01"]
 
 
 def test_many_names_that_get_the_same_take_few_attempts(monkeypatch: pytest.MonkeyPatch) -> None:

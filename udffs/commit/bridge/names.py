@@ -73,12 +73,16 @@ def iso_names(names: Sequence[str], directories: Sequence[bool]) -> list[str]:
 
 
 def joliet_names(names: Sequence[str], directories: Sequence[bool]) -> list[str]:
-    """The same for Joliet; most are the names themselves."""
+    """The same for Joliet; most are the names themselves.
+
+    No two differ in capital letters alone, and none ends in a dot or a blank: Windows, and
+    Linux without Rock Ridge, would take the one for the other.
+    """
     parts = [
-        _split(name, joliet_characters) if not directory else (joliet_characters(name), "")
+        (_ended(joliet_characters(name)), "") if directory else _joliet_parts(name)
         for name, directory in zip(names, directories, strict=True)
     ]
-    return _unique(names, parts, [_JOLIET] * len(names))
+    return _unique(names, parts, [_JOLIET] * len(names), _same_in_joliet)
 
 
 def rock_ridge_name(name: str) -> str:
@@ -90,6 +94,21 @@ def rock_ridge_name(name: str) -> str:
     stem, extension = _split(name, str)
     room = _ROCK_RIDGE - _DIGEST - 1 - len(extension.encode())
     return stem.encode()[:room].decode(errors="ignore") + "~" + digest + extension
+
+
+def _joliet_parts(name: str) -> _Parts:
+    return _split(_ended(joliet_characters(name)), str)
+
+
+def _ended(name: str) -> str:
+    """The name with low lines for the dots and blanks at its end."""
+    end = len(name.rstrip(". "))
+    return name[:end] + "_" * (len(name) - end)
+
+
+def _same_in_joliet(name: str) -> str:
+    """The same for names that some readers of Joliet do not tell apart."""
+    return name.upper()
 
 
 def _iso_parts(name: str) -> _Parts:
@@ -105,25 +124,30 @@ def _split(name: str, mapped: Callable[[str], str]) -> _Parts:
     return mapped(stem), "." + extension
 
 
-def _unique(names: Sequence[str], parts: list[_Parts], limits: list[int]) -> list[str]:
+def _unique(
+    names: Sequence[str],
+    parts: list[_Parts],
+    limits: list[int],
+    same: Callable[[str], str] = str,
+) -> list[str]:
     """Each stem and extension joined within its limit; where that has been given
-    already, the stem ends in a number. Names that need no change come first, the others
-    in their order."""
+    already, or one that is the ``same``, the stem ends in a number. Names that need no
+    change come first, the others in their order."""
     plain = [
         stem + extension
         if len(stem) + len(extension) <= limit
-        else stem[: limit - len(extension)] + extension
+        else _ended(stem[: limit - len(extension)]) + extension
         for (stem, extension), limit in zip(parts, limits, strict=True)
     ]
-    taken = set(plain)
+    taken = set(map(same, plain))
     if len(taken) == len(plain):
         return plain
-    numbered = _Numbers(len(names), taken)
+    numbered = _Numbers(len(names), taken, same)
     given: set[str] = set()
     for index in sorted(range(len(names)), key=lambda at: (plain[at] != names[at], names[at])):
-        if plain[index] in given:
+        if same(plain[index]) in given:
             plain[index] = numbered.next(*parts[index], limits[index])
-        given.add(plain[index])
+        given.add(same(plain[index]))
     return plain
 
 
@@ -134,18 +158,22 @@ class _Numbers:
     stems: many names that differ only behind the limit cost no more than others.
     """
 
-    def __init__(self, count: int, taken: set[str]) -> None:
+    def __init__(self, count: int, taken: set[str], same: Callable[[str], str]) -> None:
         self._width = len(str(2 * count))
         self._taken = taken
+        self._key = key
+        self._same = same
         self._last: dict[tuple[str, str], int] = {}
 
     def next(self, stem: str, extension: str, limit: int) -> str:
         stem = stem[: limit - len(extension) - self._width]
-        number = self._last.get((stem, extension), 0)
+        key = self._same(stem), self._same(extension)
+        number = self._last.get(key, 0)
         while True:
             number += 1
             name = f"{stem}{number:0{self._width}}{extension}"
-            if name not in self._taken:
+            if self._same(name) not in self._taken:
                 break
-        self._last[stem, extension] = number
+        self._taken.add(self._same(name))
+        self._last[key] = number
         return name
