@@ -161,7 +161,6 @@ class _Numbers:
     def __init__(self, count: int, taken: set[str], same: Callable[[str], str]) -> None:
         self._width = len(str(2 * count))
         self._taken = taken
-        self._key = key
         self._same = same
         self._last: dict[tuple[str, str], int] = {}
 
