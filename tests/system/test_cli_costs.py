@@ -365,3 +365,43 @@ def test_a_close_that_was_broken_off_is_told_and_completed(disc: Disc, how: str)
     assert (told["close_begun"], told["session_open"], told["bridge"]) == (False, False, True)
     disc.mount()
     assert (disc.where / "file").read_text() == "kept"
+
+
+# -- discs that are closed already -----------------------------------------------------
+
+
+@FUSE
+def test_closing_once_more_costs_no_session(disc: Disc) -> None:
+    disc.format()
+    disc.udffs("close", disc.image)
+    closed = disc.image.stat().st_size
+    assert "nothing to close: it is closed already" in disc.udffs("close", disc.image).stdout
+    disc.set('close = "close"')
+    disc.mount()
+    assert disc.json("close", disc.where)["closed"] is False
+    done = disc.udffs("unmount", disc.where)
+    assert "and closed" in done.stdout and "left open" not in done.stderr
+    assert disc.image.stat().st_size == closed
+    disc.mount()
+    (disc.where / "more").write_text("in a second session")
+    disc.udffs("unmount", disc.where)
+    assert len(disc.json("info", disc.image)["sessions"]) == 2
+    disc.udffs("close", disc.image, "--protect")
+    assert disc.json("info", disc.image)["status"] == "closed"
+
+
+@FUSE
+def test_a_disc_that_is_only_read_is_not_closed_and_that_is_said(disc: Disc) -> None:
+    disc.format()
+    disc.mount("-o", "ro")
+    done = disc.udffs("unmount", disc.where, "--protect")
+    assert "not closed for good, because it was mounted read-only" in done.stderr
+    assert "closed" not in done.stdout
+    assert sessions_open(disc) == ("appendable", True)
+
+
+def test_protecting_completes_a_close_first(disc: Disc) -> None:
+    disc.format("--bridge")
+    break_off_a_close(disc)
+    assert "for good" in disc.udffs("close", disc.image, "--protect").stdout
+    assert disc.json("info", disc.image)["status"] == "closed"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from media.store import BlockStore
     from udffs.control import Entry
 
+COMPLETE = "it is complete"
+CLOSED = "it is closed already"
 BRIDGE_UNCOUNTED = (
     "The ISO 9660 view gets a session of its own; what that takes is told when nothing is mounted."
 )
@@ -59,18 +61,20 @@ def command(out: Output, drive: str, protect: bool, bridge: bool, dry_run: bool)
     if dry_run:
         _tell_cost(out, drive, entry, bridge=bridge)
         return
-    about: list[str] | None
+    about: list[str] | str
     if entry is None:
         about = close_unmounted(out, drive, protect, bridge=bridge)
     else:
         drive = entry.drive
         answer = ask(out, entry, "close", final=protect, bridge=bridge)
-        about = answer["about"] if answer["closed"] else None
-    if about is None:
-        until = "" if entry is None else f" once it is unmounted (`udffs unmount {entry.where}`)"
+        about = answer["about"] if answer["closed"] else answer["why"]
+    if isinstance(about, str):
+        until = ""
+        if entry is not None and about == COMPLETE:
+            until = f" once it is unmounted (`udffs unmount {entry.where}`)"
         out.result(
             {"drive": drive, "protected": False, "closed": False},
-            f"The disc in {drive} has nothing to close: it is complete{until}.",
+            f"The disc in {drive} has nothing to close: {about}{until}.",
         )
         return
     for note in bounded(about):
@@ -84,11 +88,21 @@ def command(out: Output, drive: str, protect: bool, bridge: bool, dry_run: bool)
 
 def close_unmounted(
     out: Output, drive: str, protect: bool, *, bridge: bool = False
-) -> list[str] | None:
+) -> list[str] | str:
     """Closes the disc in a drive with nothing mounted; returns what there is to say of
-    its ISO 9660 view, None if there was nothing to close."""
+    its ISO 9660 view, or why there was nothing to close."""
+    about = _close_once(out, drive, protect, bridge=bridge)
+    if about is not None:
+        return about
+    # A close was completed that had been broken off; it was not one for good.
+    return (_close_once(out, drive, protect, bridge=bridge) or []) if protect or bridge else []
+
+
+def _close_once(out: Output, drive: str, protect: bool, *, bridge: bool) -> list[str] | str | None:
+    """The same; None if opening the disc has completed a close."""
     from udffs import settings
     from udffs.cli.opening import (
+        is_closed_already,
         is_rewritable,
         open_filesystem,
         refuse_to_close,
@@ -103,12 +117,16 @@ def close_unmounted(
         if is_rewritable(store):
             refuse_to_close(store, protect=protect, bridge=bridge)
             note_if_open(out, store)
-            return None
+            return COMPLETE
         filesystem = open_filesystem(store, chosen.for_drive(drive))
         for note in filesystem.notes:
             out.note(note)
         filesystem.start()
         try:
+            if filesystem.close_completed:
+                return None
+            if not protect and is_closed_already(store, filesystem, bridge=bridge):
+                return CLOSED
             return filesystem.close_disc(
                 final=protect, bridge=bridge, progress=local_progress(show, "Closing the disc")
             )
@@ -155,7 +173,7 @@ def _why_complete(status: dict[str, Any]) -> str:
         return "nothing can be added to it any more"
     if status["session_open"] or status.get("unsaved_bytes"):
         return ""
-    return "it is closed already"
+    return CLOSED
 
 
 def _status_of_mount(out: Output, entry: Entry) -> dict[str, Any]:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from udffs.cli.preparing import Made, Work
 
 
+NO_BRIDGE = (
+    "This drive keeps no place for an ISO 9660 view at the beginning of the disc; "
+    "`udffs close --bridge` can make one later, in a session of its own."
+)
+
+
 @click.command(name="format")
 @click.argument("drive")
 @volume_options
@@ -82,22 +88,29 @@ def command(
         on_disc = held_in(burner, chosen.for_drive(drive).spool)
         if on_disc is not None and work.erases and not force:
             raise on_disc.error
-        made = _make(out, burner, work, volume)
+        made, made_bridge = _make(out, burner, work, volume)
+        volume = volume._replace(bridge=made_bridge)
     if on_disc is not None and on_disc.unsaved is not None:
         out.note(f"The unsaved data of the volume that was here before stays in {on_disc.unsaved}.")
     _report(out, drive, volume, work, made)
 
 
-def _make(out: Output, drive: Drive, work: Work, volume: NewVolume) -> Made:
-    """Says what it will be like, where that is not a matter of course; then does it."""
+def _make(out: Output, drive: Drive, work: Work, volume: NewVolume) -> tuple[Made, bool]:
+    """Says what it will be like, where that is not a matter of course; then does it.
+    Also whether there is a place for an ISO 9660 view."""
+    from udffs.cli.describing import has_iso_view
     from udffs.cli.preparing import carry_out
+    from udffs.volume import open_volume
 
     if work.erases:
         out.say(announcement(drive.disc().kind, drive.name, work))
     with out.progress() as show:
         made = carry_out(drive, work, volume, functools.partial(local_progress, show))
-        made.store.close()
-    return made
+        with contextlib.closing(made.store) as store:
+            bridge = bool(has_iso_view(store, open_volume(store)))
+    if volume.bridge and not bridge:
+        out.note(NO_BRIDGE)
+    return made, bridge
 
 
 def announcement(kind: str, name: str, work: Work) -> str:

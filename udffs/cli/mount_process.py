@@ -35,9 +35,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from udffs import control
+from udffs.cli.close import CLOSED, COMPLETE
 from udffs.cli.describing import describe_mounted, medium_of
 from udffs.cli.mount_opening import DiscOpener
-from udffs.cli.opening import is_rewritable, refuse_to_close, saved
+from udffs.cli.opening import is_closed_already, is_rewritable, refuse_to_close, saved
 from udffs.cli.request import Request, is_finishing
 from udffs.commit.fitting import Needs
 from udffs.control import Claim, Event, Progress, Registry, Server, Tell
@@ -291,7 +292,9 @@ class MountProcess:
     def _close_and_commit(self) -> None:
         self.progress.phase("Writing to the disc")
         try:
-            if self._ending != LEAVE and not self._filesystem.read_only:
+            if self._filesystem.read_only:
+                self._ending = LEAVE
+            elif self._ending == PROTECT or (self._ending == CLOSE and not self._is_closed()):
                 self.progress.phase("Closing the disc")
                 self._closing_notes = self._filesystem.close_disc(
                     final=self._ending == PROTECT, progress=self.progress
@@ -301,11 +304,17 @@ class MountProcess:
         finally:
             self._filesystem.shutdown(saved(self._filesystem, self.progress))
 
+    def _is_closed(self) -> bool:
+        """Closing it once more would cost a session, for nothing."""
+        return is_closed_already(self._store, self._filesystem)
+
     def _look_back(self) -> None:
         """What the drive did for this mount, while it can still be asked."""
         self._done = {
             "drive_seconds": self._drive_seconds(),
             "packets_written": getattr(self._store, "packets_written", None),
+            "session_open": getattr(self._store, "session_open", False),
+            "appendable": getattr(self._store, "appendable", False),
             "bridge": bool((self._filesystem.status().get("closing") or {}).get("bridge")),
         }
 
@@ -368,7 +377,9 @@ class MountProcess:
         final, bridge = bool(request.get("final")), bool(request.get("bridge"))
         if is_rewritable(self._store):
             refuse_to_close(self._store, protect=final, bridge=bridge)
-            return {"where": self.where, "protected": False, "closed": False, "about": []}
+            return {"where": self.where, "closed": False, "why": COMPLETE}
+        if not final and is_closed_already(self._store, self._filesystem, bridge=bridge):
+            return {"where": self.where, "closed": False, "why": CLOSED}
         progress = Progress()
         progress.listen(tell)
         progress.phase("Closing the disc")

@@ -93,6 +93,18 @@ def refuse_to_close(store: BlockStore, *, protect: bool, bridge: bool = False) -
         )
 
 
+def is_closed_already(store: BlockStore, filesystem: FileSystem, *, bridge: bool = False) -> bool:
+    """Whether closing a disc once more would only cost a session: nothing has come
+    since, not even what ``bridge`` asks for."""
+    from media.store import SequentialStore
+
+    status = filesystem.status()
+    if not isinstance(store, SequentialStore) or store.session_open or not store.appendable:
+        return False
+    has_view = bool((status.get("closing") or {}).get("bridge"))
+    return not status.get("unsaved", True) and (has_view or not bridge)
+
+
 def set_verify(store: BlockStore, wanted: bool) -> bool:
     """Whether what is written is read back; True if that is as it is wanted."""
     from media.store import RewritableStore

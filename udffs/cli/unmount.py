@@ -99,8 +99,9 @@ def _make_up(out: Output, entry: Entry, result: dict[str, Any], ending: str, eje
 
     closable = result["closable"] and entry.read_only is None
     if ending != LEAVE and result["ending"] == LEAVE and closable:
-        result["about"] = close_unmounted(out, entry.drive, ending == PROTECT) or []
-        result["ending"] = ending
+        about = close_unmounted(out, entry.drive, ending == PROTECT)
+        result["about"] = [] if isinstance(about, str) else about
+        result |= {"ending": ending, "session_open": False}
     if eject and not result["ejected"]:
         open_tray(entry.drive)
         result["ejected"] = True
@@ -130,7 +131,11 @@ def finish(out: Output, entry: Entry, ending: str, *, eject: bool, firm: bool = 
     _make_up(out, entry, result, ending, eject)
     for note in bounded(result.pop("about")):
         out.note(note)
-    if result["ending"] == LEAVE and entry.read_only is None:
+    undone = {CLOSE: result["session_open"], PROTECT: result["appendable"]}.get(ending, False)
+    if firm and undone and result["ending"] == LEAVE:
+        how = " for good" if ending == PROTECT else ""
+        out.note(f"The disc was not closed{how}, because {entry.read_only}.")
+    elif result["session_open"] or (not result["closable"] and entry.read_only is None):
         out.note(_who_reads(entry.drive, result))
     done = {LEAVE: "", CLOSE: " and closed", PROTECT: " and closed for good"}[result["ending"]]
     tray = "; the tray is open" if result["ejected"] else ""

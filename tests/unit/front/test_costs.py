@@ -220,7 +220,7 @@ def test_the_bridge_of_a_copy_is_kept_twice_and_packets_cost_links() -> None:
     plain = Reserve(free=50_000, link_blocks=7, packet_limit=512, opening=0)
     bridged = Reserve(free=50_000, link_blocks=7, packet_limit=512, opening=0, bridge=0)
     without, with_ = fit(plain, needs), fit(bridged, needs)
-    assert with_.kept - without.kept == 400
+    assert with_.kept - without.kept == bridged.grown(needs.bridge) >= 400
     assert without.needed > needs.blocks + 2 * 2 * 7
     for found in (without, with_):
         assert found.left == found.free - found.needed - found.kept
