@@ -195,7 +195,12 @@ class Reserve(Room):
     def _bridge_blocks(self) -> int:
         if self.bridge is None:
             return 0
-        return cost.blocks(self._kept_for) + PACKETS_OF_A_BRIDGE * self.link_blocks
+        return self._with_links(self._kept_for)
+
+    def _with_links(self, bridge: int) -> int:
+        """Blocks of a bridge; each of its packets is half full at least, but for some."""
+        blocks = cost.blocks(bridge)
+        return blocks + (PACKETS_OF_A_BRIDGE + 2 * blocks // self._packet_limit) * self.link_blocks
 
     @property
     def spare(self) -> int:
@@ -207,8 +212,7 @@ class Reserve(Room):
     def grown(self, bridge: int) -> int:
         if self.bridge is None or self.bridge + bridge <= self._kept_for:
             return 0
-        grown = cost.blocks(_stepped(self.bridge + bridge))
-        return BRIDGES * (grown - cost.blocks(self._kept_for))
+        return BRIDGES * (self._with_links(_stepped(self.bridge + bridge)) - self._bridge_blocks)
 
     def grow_bridge(self, cost: int) -> None:
         if self.bridge is not None:
