@@ -220,6 +220,10 @@ class Reserve(Room):
             if not self._kept_for - BRIDGE_STEP < self.bridge <= self._kept_for:
                 self._count()
 
+    def closing_with(self, bridge: int) -> int:
+        """``closing``, if the close wrote a bridge of that cost, once."""
+        return self._closing + self._with_links(bridge)
+
     def closing_cost(self) -> ClosingCost:
         """What closing the open session, or a new one, will cost and leave."""
         bridge = self._bridge_blocks

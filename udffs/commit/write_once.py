@@ -8,7 +8,7 @@ from pathlib import Path
 
 from media.store import SequentialStore
 from udffs.commit import structures
-from udffs.commit.bridge.measure import known_or_measured
+from udffs.commit.bridge.measure import known_or_measured, measure
 from udffs.commit.bridge.walk import View
 from udffs.commit.closing import DESCRIPTORS_LOST, Closing
 from udffs.commit.reserve import TRACK_REPAIR, Reserve
@@ -252,7 +252,7 @@ class SequentialWriting(Writing):
     ) -> tuple[int, list[str]]:
         committer = self._committer
         if bridge and not committer.bridge:
-            self._make_room_for_bridge(counts, now, journal)
+            counts = self._make_room_for_bridge(counts, now, journal)
         notes = committer.close(
             counts,
             now=now,
@@ -263,15 +263,18 @@ class SequentialWriting(Writing):
         )
         return self.table.location, notes
 
-    def _make_room_for_bridge(self, counts: Counts, now: int, journal: Journal) -> None:
-        """The ISO 9660 view of a disc without a place for it gets a session of its own."""
+    def _make_room_for_bridge(self, counts: Counts, now: int, journal: Journal) -> Counts:
+        """The ISO 9660 view of a disc without a place for it gets a session of its own;
+        ``counts`` with what it costs are returned."""
         store = self._sequential
+        bridge = measure(self.volume)
         if store.session_open:
-            needed = FIRST_SESSION_GAP + BRIDGED_BLOCKS + self._reserve.closing
+            needed = session_gap(store) + BRIDGED_BLOCKS + self._reserve.closing_with(bridge)
             if needed > store.free_blocks:
                 raise NoSpaceError(needed=needed, free=store.free_blocks)
             self._committer.close(counts, now=now, final=False, journal=journal)
         self._committer.bridge = True
+        return counts._replace(bridge=bridge)
 
 
 def _part(

@@ -19,11 +19,14 @@ from udffs.commit.bridge.measure import measure
 from udffs.commit.namespace import Namespace
 from udffs.commit.reserve import Reserve
 from udffs.commit.vat import UNUSED
+from udffs.errors import NoSpaceError
 from udffs.filesystem import FileSystem
+from udffs.ondisc.basic import EntityId
+from udffs.ondisc.osta import BridgeCost, bridge_use, implementation_id, parse_bridge_use
 from udffs.volume import open_volume
 
 from .actor import Actor
-from .rig import SYNC, WRITE, Clock, formatted, kill, mount, store_of
+from .rig import SYNC, WRITE, Clock, formatted, kill, mount, save, store_of
 
 
 @pytest.fixture(autouse=True)
@@ -238,3 +241,165 @@ def test_many_long_sessions(seed: int, tmp_path: Path, request: pytest.FixtureRe
     if seed % 2:
         request.getfixturevalue("low_limits")
     session(seed, 500, tmp_path / "spool")
+
+
+# -- what is remembered ----------------------------------------------------------------
+
+
+def made(spool: Path) -> tuple[Burner, int]:
+    """A disc with a bit of everything, and what its bridge costs."""
+    burner, clock = formatted(), Clock()
+    actor = Actor(mount(burner, spool, clock), clock, seed=5)
+    for _ in range(60):
+        actor.step()
+    actor.fs.sync()
+    actor.fs.shutdown()
+    again = mount(burner, spool)
+    again.shutdown()
+    return burner, kept(again)
+
+
+def test_a_mount_does_not_walk_through_the_volume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    burner, cost_before = made(tmp_path / "spool")
+    monkeypatch.setattr("udffs.commit.bridge.measure._look_at", lambda *_: pytest.fail("walked"))
+    fs = mount(burner, tmp_path / "spool")
+    assert kept(fs) == cost_before > cost.EMPTY
+
+
+def test_what_another_program_wrote_is_measured_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    burner, cost_before = made(tmp_path / "spool")
+    with monkeypatch.context() as forgetful:
+        forgetful.setattr("udffs.ondisc.osta.IMPLEMENTATION", b"*another")
+        fs = mount(burner, tmp_path / "spool")
+    assert kept(fs) == cost_before
+    fs.mkdir("/one more", 0o755, 0, 0)
+    fs.shutdown()
+    check_remembered(burner, cost_before + cost.DIRECTORY + cost.name_cost(b"one more"))
+
+
+def test_a_volume_without_a_bridge_counts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_once, "has_bridge", lambda _store, _volume: False)
+    monkeypatch.setattr("udffs.commit.promises.state_cost", lambda *_, **__: pytest.fail("counted"))
+    burner, clock = formatted(), Clock()
+    actor = Actor(mount(burner, tmp_path / "spool", clock), clock, seed=7)
+    for _ in range(60):
+        actor.step()
+    actor.fs.shutdown()
+    volume = open_volume(store_of(burner))
+    assert volume.vat is not None and volume.vat.bridge is None
+
+
+@pytest.mark.parametrize("zeros", [0, 4, 8192, 16_376])
+@pytest.mark.parametrize("records", [0, 32, 4096, 32 * ((1 << 28) - 1)])
+def test_a_cost_is_remembered_as_it_is(records: int, zeros: int) -> None:
+    total = zeros * cost.ZEROS + records
+    assert cost.recalled(told_again(total)) == total
+
+
+def test_a_cost_that_is_too_large_is_not_remembered_as_less() -> None:
+    assert bridge_use(cost.remembered(32 << 28)) == bytes(6)
+    recalled = cost.recalled(told_again(20_000 * cost.ZEROS + 64))
+    less = recalled - 20_000 * cost.ZEROS
+    assert cost.blocks(less) == cost.blocks(recalled)
+    assert cost.recalled(told_again(less)) == recalled
+
+
+def told_again(total: int) -> BridgeCost:
+    use = bridge_use(cost.remembered(total))
+    found = parse_bridge_use(EntityId.parse(EntityId.build(implementation_id(use=use))))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("entity", [{}, {"identifier": b"*Linux UDFFS".ljust(23, b"\0")}])
+def test_an_identifier_that_says_nothing_of_it(entity: dict[str, bytes]) -> None:
+    assert (
+        parse_bridge_use(EntityId.parse(EntityId.build({**implementation_id(), **entity}))) is None
+    )
+
+
+# -- room --------------------------------------------------------------------------------
+
+
+def reserve(free: int, bridge: int | None, *, gap: int = 11_400) -> Reserve:
+    return Reserve(
+        free=free,
+        link_blocks=7,
+        packet_limit=500,
+        opening=0,
+        bridge=bridge,
+        session_gap=gap,
+        next_opening=600,
+    )
+
+
+def test_what_is_kept_back_covers_two_bridges() -> None:
+    plain = reserve(100_000, None)
+    for bridge in (0, cost.EMPTY, 1 << 20, 100 << 20, (5 << 20) + 6000 * cost.ZEROS):
+        kept_back = reserve(100_000, bridge).closing - plain.closing
+        once = cost.blocks(bridge)
+        assert 2 * once < kept_back < 2.1 * once + 80
+
+
+def test_a_change_that_costs_the_bridge_too_much_is_refused() -> None:
+    room = reserve(4000, cost.EMPTY)
+    left = room.available
+    room.promise(1, bridge=(left // 2 - 100) * 2048)
+    with pytest.raises(NoSpaceError):
+        room.promise(1, bridge=(left // 2 + 20) * 2048)
+    room.grow_bridge((left // 2 - 100) * 2048)
+    assert room.available < 250
+    with pytest.raises(NoSpaceError):
+        room.promise(0, bridge=2048 * 2048)
+    room.promise(200, deleting=True)
+
+
+def test_deleting_works_where_no_bridge_fits() -> None:
+    room = reserve(2500, 1 << 30)
+    assert room.available == 0
+    with pytest.raises(NoSpaceError):
+        room.promise(1)
+    room.promise(20, bridge=-1000, deleting=True)
+
+
+@pytest.mark.parametrize("bridge", [None, cost.EMPTY, 10 << 20])
+def test_what_closing_costs_and_leaves(bridge: int | None) -> None:
+    room = reserve(100_000, bridge)
+    told = room.closing_cost()
+    assert told.bridge == (0 if bridge is None else (room.closing - reserve(1, None).closing) // 2)
+    assert 257 + told.bridge < told.commit < 257 + told.bridge + 50
+    after = reserve(100_000 - told.commit - told.session - 600, bridge)
+    assert (told.session, told.free_after, told.next_possible) == (11_400, after.available, True)
+    room.promise(5000)
+    assert room.closing_cost().commit == told.commit + 5000
+    assert not reserve(14_000 + told.bridge, bridge, gap=20_000).closing_cost().next_possible
+
+
+def test_enospc_comes_at_the_operation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What makes the bridge larger is refused before anything happened; what makes it
+    smaller is not."""
+    fs = mount(formatted(), tmp_path / "spool")
+    save(fs, "/large", bytes(4 << 20), sync=True)
+    assert fs._writing is not None
+    room = fs._writing.reserve
+    monkeypatch.setattr(fs._scheduler, "may_free_room", lambda: False)
+    for change in (
+        lambda: fs.truncate("/large", 8 << 20),  # a hole behind what is there
+        lambda: [save(fs, f"/{number}", b"small") for number in range(100)],
+        lambda: [fs.mkdir(f"/folder {number}", 0o755, 0, 0) for number in range(100)],
+    ):
+        almost_full = room.closing + room.promised + 60
+        monkeypatch.setattr(Reserve, "free", almost_full)
+        with pytest.raises(NoSpaceError):
+            change()
+        assert kept(fs) == walked(fs)
+    before = kept(fs)
+    fs.unlink("/large")
+    fs.sync()
+    assert kept(fs) == walked(fs) < before

@@ -104,7 +104,7 @@ def blocks(cost: int) -> int:
 def remembered(cost: int) -> BridgeCost:
     """A cost as a VAT ICB remembers it."""
     zeros, records = divmod(cost, ZEROS)
-    return BridgeCost(records, zeros if zeros < _MANY else None)
+    return BridgeCost(records, zeros)
 
 
 def recalled(remembered: BridgeCost) -> int:
