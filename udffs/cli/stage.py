@@ -87,9 +87,8 @@ def add(out: Output, paths: tuple[Path, ...], to: str, copy: bool, drive: str | 
         for path in paths:
             progress = local_progress(show, f"Copying {path.name}")
             added.append(area.add(path, to=to, copy=copy, progress=progress))
+            out.say(f'"{shown(added[-1].to)}" is staged{" as a copy" if copy else ""}.')
     files, size = area.waiting()
-    for entry in added:
-        out.say(f'"{shown(entry.to)}" is staged{" as a copy" if copy else ""}.')
     told = {"added": [entry.to for entry in added], "copied": copy}
     out.result({**told, **_sums(area, files, size)}, total_text(files, size))
 
