@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from support.iso_image import BLOCK, NOW, SECOND, Tree
 
 from udffs.commit.bridge import views
 from udffs.commit.bridge.notes import Notes
@@ -16,8 +17,6 @@ from udffs.commit.bridge.tree import Item
 from udffs.errors import InternalError
 from udffs.ondisc import iso9660, rockridge
 from udffs.ondisc.iso9660 import DirectoryRecord
-
-from .iso_image import BLOCK, NOW, SECOND, Tree
 
 LIMIT = iso9660.MAX_SECTION
 

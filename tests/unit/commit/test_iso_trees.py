@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 import pycdlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.iso_image import SECOND, Tree
 
 from udffs.commit.bridge.names import iso_names, joliet_names
 from udffs.commit.bridge.tree import Item
-
-from .iso_image import SECOND, Tree
 
 DEVICES = [os.makedev(*both) for both in ((4, 64), (0, 0), (8, 255), (259, 300), (5000, 1))]
 
