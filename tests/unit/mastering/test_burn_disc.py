@@ -83,7 +83,7 @@ def test_what_does_not_fit_is_told_before_anything_is_written(bench: Bench) -> N
         file.truncate(700_000_000)
     bench.ok("stage", "add", large)
     assert bench.udffs("burn", bench.disc) == 8
-    assert "needs 701 MB, and 688 MB are left" in bench.err
+    assert "needs 700 MB, and 688 MB are left" in bench.err
     assert bench.status() == BLANK and bench.staged() == ["large"]
 
 
