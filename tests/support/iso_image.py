@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from udffs.commit.bridge.plan import IsoPlan
 from udffs.commit.bridge.tree import Item
+from udffs.ondisc import iso9660
+from udffs.ondisc.iso9660 import DirectoryRecord
 
 BLOCK = 2048
 NOW = 1_700_000_000_120_000_000
@@ -107,3 +110,53 @@ def write(tree: Tree, path: Path, **options: object) -> Path:
     """150 empty blocks behind it, as tracks have: readers read ahead."""
     path.write_bytes(tree.image(**options) + bytes(150 * BLOCK))  # type: ignore[arg-type]
     return path
+
+
+# -- looking at one ---------------------------------------------------------------
+
+
+def records(image: bytes, root: bytes, first: int = 0) -> Iterator[tuple[int, list[Any]]]:
+    """(block, records) of each directory below a root directory's record."""
+    waiting = [DirectoryRecord.parse(root)]
+    while waiting:
+        directory = waiting.pop()
+        start = directory.location_of_extent - first
+        found = []
+        for block in range(start, start + directory.data_length // BLOCK):
+            data = image[block * BLOCK : (block + 1) * BLOCK]
+            while data and data[0]:
+                assert data[0] <= len(data), "a record crosses a block"
+                found.append(DirectoryRecord.parse(data[: data[0]]))
+                data = data[data[0] :]
+            assert not any(data)
+        yield directory.location_of_extent, found
+        waiting += [one for one in found[2:] if one.file_flags & iso9660.FLAG_DIRECTORY]
+
+
+def descriptors(image: bytes) -> tuple[Any, Any]:
+    primary = iso9660.PrimaryVolumeDescriptor.parse(image[16 * BLOCK : 17 * BLOCK])
+    joliet = iso9660.SupplementaryVolumeDescriptor.parse(image[17 * BLOCK : 18 * BLOCK])
+    return primary, joliet
+
+
+def in_block(data: bytes) -> list[Any]:
+    found = []
+    while data and data[0]:
+        found.append(DirectoryRecord.parse(data[: data[0]]))
+        data = data[data[0] :]
+    return found
+
+
+# -- a tree of some size ------------------------------------------------------------
+
+
+def bushy() -> Tree:
+    """Several levels, more than a block in a directory, names of all lengths."""
+    tree = Tree()
+    for number in range(3):
+        below = tree.directory(None, f"directory{number}")
+        for inner in range(40):
+            tree.directory(below, f"{'n' * inner}{inner}")
+            tree.file(below, f"{'N' * 6 * inner}{inner}.ext", b"x")
+            tree.file(below, f"many{inner}", b"x" * BLOCK, b"y" * BLOCK, b"z")
+    return tree
