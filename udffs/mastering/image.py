@@ -60,6 +60,7 @@ class _Layout:
         self._iso = records.new_image(label, now)
         self._notes = Notes()
         self._first: dict[int, tuple[Any, str, Source]] = {}
+        self._links: dict[int, Any] = {}
         self._files = 0
         self._directories = 1
 
@@ -145,9 +146,18 @@ class _Layout:
             in_udf = {"udf_symlink_path": at.added, "udf_target": target}
         except CallerError:
             self._notes.add("not in the UDF view (symbolic links that it cannot hold)", path)
-        self._iso.add_symlink(symlink_path=at.iso, rr_symlink_name=name, rr_path=target, **in_udf)
-        records.stamp_symlink(self._iso, at.iso, source, in_udf=bool(in_udf))
-        self._files += 1
+        first = self._links.get(source.serial)
+        own = {} if first is not None else in_udf
+        self._iso.add_symlink(symlink_path=at.iso, rr_symlink_name=name, rr_path=target, **own)
+        records.stamp_symlink(self._iso, at.iso, source)
+        if first is None:
+            self._files += 1
+            if in_udf:
+                self._links[source.serial] = self._iso.inodes[-1]
+                records.stamp_linked(self._iso.inodes[-1], source)
+        elif in_udf:
+            records.add_udf_name(self._iso, first, at.added)
+            records.stamp_linked(first, source)
 
     def _add_file(self, source: Source, path: str, at: Names, name: str) -> None:
         # Joliet has files and directories only.

@@ -264,6 +264,8 @@ class _IsoReader:
             source.target = extra.symlink_path().decode("utf-8", "replace")
         elif source.is_file:
             self._place(source, record)
+        if not source.is_directory:
+            self._number(source, record)
         return source
 
     def _place(self, source: Source, record: Any) -> None:
@@ -277,10 +279,14 @@ class _IsoReader:
         source.sections = tuple(sections)
         source.content = SectionContent(self._store, source.sections)
         source.size = sum(length for _, length in sections)
+
+    def _number(self, source: Source, record: Any) -> None:
+        """The same serial number for names of one file."""
         px = self._entry(record, "px_record")
-        if sections or (px is not None and px.posix_file_links > 1 and px.posix_serial_number):
+        several = px is not None and px.posix_file_links > 1 and px.posix_serial_number
+        if source.sections or several:
             # Programs that store equal files once make no names of one file of them.
-            number = 0 if sections else px.posix_serial_number
+            number = 0 if source.sections else px.posix_serial_number
             alike = (number, source.sections, source.mode, source.uid, source.gid, source.mtime)
             source.serial = self._serials.setdefault(alike, len(self._serials) + 1)
 

@@ -36,6 +36,7 @@ from udffs.ondisc.times import pack_time, timestamp
 
 __all__ = [
     "add_another_name",
+    "add_udf_name",
     "finish_volume",
     "new_image",
     "release",
@@ -221,7 +222,14 @@ def add_another_name(
             views.append({"joliet_new_path": joliet})
         for name in views:
             added += iso._add_hard_link_to_inode(inode, piece, 0, False, None, block, **name)
-    added += iso._add_hard_link_to_inode(inode, size, 0, False, None, udf_new_path=udf_path)
+    iso._finish_add(0, added)
+    add_udf_name(iso, inode, udf_path)
+
+
+def add_udf_name(iso: PyCdlib, inode: Any, udf_path: str) -> None:
+    """Another name of a file or a symbolic link in the UDF view."""
+    size = inode.get_data_length()
+    added = iso._add_hard_link_to_inode(inode, size, 0, False, None, udf_new_path=udf_path)
     iso._finish_add(0, added)
 
 
@@ -256,11 +264,9 @@ def stamp_linked(inode: Any, source: Source) -> None:
             _stamp_record(record, source)
 
 
-def stamp_symlink(iso: PyCdlib, iso_path: str, source: Source, *, in_udf: bool) -> None:
-    """The attributes of the symbolic link that was added last."""
+def stamp_symlink(iso: PyCdlib, iso_path: str, source: Source) -> None:
+    """The attributes of a symbolic link to its record in the ISO 9660 view."""
     _stamp_record(_iso_record(iso, iso_path), source)
-    if in_udf:
-        stamp_linked(iso.inodes[-1], source)
 
 
 def stamp_directory(
