@@ -58,14 +58,14 @@ class Before:
 def without_broken(drive: Drive, store: BlockStore) -> BlockStore:
     """The disc without its last sessions, as far as they are burns that broke off."""
     sessions = store.sessions
-    in_packets = {track.start: track.packets for track in drive.tracks()}
-    while sessions and _broken(store, sessions[-1], in_packets.get(sessions[-1].start, True)):
+    in_packets = [track.start for track in drive.tracks() if track.packets or track.reserved]
+    while sessions and _broken(store, sessions[-1], in_packets):
         sessions = sessions[:-1]
     return store if sessions == store.sessions else Before(store, sessions)
 
 
-def _broken(store: BlockStore, span: SessionSpan, in_packets: bool) -> bool:
-    if span.end is None or in_packets:
+def _broken(store: BlockStore, span: SessionSpan, in_packets: list[int]) -> bool:
+    if span.end is None or any(span.start <= start <= span.end for start in in_packets):
         return False
     try:
         found = PrimaryVolumeDescriptor.parse(store.read(span.start + _DESCRIPTORS, 1))
