@@ -141,14 +141,13 @@ class IsoPlan:
     def _note_joliet(
         self, directory: Directory, items: Sequence[Item], names: Sequence[str]
     ) -> None:
-        path = directory.path()
         for item, name in zip(items, names, strict=True):
             if item.name != name:
-                self._notes.add(_MAPPED, path + item.name, name)
+                self._notes.add(_MAPPED, directory.path() + item.name, name)
         if len(items) < len(directory.item.children):
             for item in directory.item.children:
                 if not _in_joliet(item):
-                    self._notes.add(_SPECIAL, path + item.name)
+                    self._notes.add(_SPECIAL, directory.path() + item.name)
 
     def _note_unlisted(self) -> None:
         for view, what in zip(self._views, _UNLISTED, strict=True):

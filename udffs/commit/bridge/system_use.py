@@ -185,6 +185,7 @@ class RockRidge:
     def __init__(self, serials: Mapping[int, int]) -> None:
         self.blocks = AreaBlocks()
         self._serials = serials
+        self._parent: tuple[Item | None, SystemUse] = (None, SystemUse(b""))
 
     def afresh(self) -> RockRidge:
         """The same, with no continuation area begun."""
@@ -201,6 +202,12 @@ class RockRidge:
     def of_directory(self, item: Item) -> SystemUse:
         """Of the records "." and ".." that mean this directory."""
         return SystemUse(self._attributes(item))
+
+    def of_parent(self, item: Item) -> SystemUse:
+        """The same for "..", which many directories one after another ask for."""
+        if self._parent[0] is not item:
+            self._parent = (item, self.of_directory(item))
+        return self._parent[1]
 
     def measure(self, item: Item, room: int) -> int:
         """Bytes in the record that :meth:`of_name` makes; its areas are taken, too."""

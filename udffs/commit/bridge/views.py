@@ -130,7 +130,7 @@ class View:
             yield PARENT, rock_ridge.of_directory(directory.item)
         else:
             yield SELF, rock_ridge.of_directory(directory.item)
-            yield PARENT, rock_ridge.of_directory(directory.parent.item)
+            yield PARENT, rock_ridge.of_parent(directory.parent.item)
 
     def _add_areas(self, *, open_ones: int) -> None:
         """The extents of continuation areas that nothing is added to any more."""
