@@ -231,13 +231,15 @@ class Namespace(Promises):
         """Journal and apply a write. Raises NoSpaceError."""
         self._changeable(node.key)
         end = offset + len(data)
-        part = self._promise_write(node, offset, end)
+        part = self._promise_write(node, offset, end, self.segment)
         position = self.segment.append_data(data)
         checksum = zlib.crc32(data)
         write = records.Write(node.key, offset, len(data), position, checksum, now)
         self._journal(write)
         self._apply_write(write, node, self.segment)
-        if self.bridged:
+        if part is None:
+            self._recount(node)
+        else:
             self._set_part(node, part)
 
     def _apply_write(

@@ -16,6 +16,7 @@ from udffs.commit.bridge.cost import name_cost, new_cost, state_cost, write_cost
 from udffs.commit.nodes import Node, State
 from udffs.commit.records import Operation
 from udffs.commit.reserve import Room
+from udffs.commit.spool import Segment
 from udffs.commit.tree import Tree
 from udffs.errors import NoSpaceError
 from udffs.volume.model import BLOCK
@@ -60,11 +61,16 @@ class Promises(Tree):
             self._forget_claims(operations)
             raise
 
-    def _promise_write(self, node: Node, offset: int, end: int) -> int:
-        """The node's part of the bridge's cost when it has been written."""
-        after = self._part_after(node, offset, end) if self.bridged else 0
-        blocks = self._cost_of_write(node, node.state, offset, end)
-        self.reserve.promise(blocks, bridge=after - node.cost)
+    def _promise_write(self, node: Node, offset: int, end: int, segment: Segment) -> int | None:
+        """What the node's part of the bridge's cost is when that has been written, if it is
+        known already."""
+        after: int | None = 0
+        growth = 0
+        if self.bridged and node.key not in self.orphans:
+            after = write_cost(node.state, offset, end)
+            most = self._most_after(node, offset, end, segment) if after is None else after
+            growth = most - node.cost
+        self.reserve.promise(self._cost_of_write(node, node.state, offset, end), bridge=growth)
         return after
 
     def _frees(self, operation: Operation) -> bool:
@@ -180,14 +186,8 @@ class Promises(Tree):
         twin.resize(size)
         return state_cost(twin) - node.cost
 
-    def _part_after(self, node: Node, offset: int, end: int) -> int:
-        """What an inode costs when that was written."""
-        if node.key in self.orphans:
-            return 0
-        state = node.state
-        after = write_cost(state, offset, end)
-        if after is None:
-            twin = state.thaw(self.epoch)
-            twin.write(offset, end, None, 0)
-            after = state_cost(twin)
-        return after
+    def _most_after(self, node: Node, offset: int, end: int, segment: Segment) -> int:
+        """What an inode costs at most when that has been written."""
+        twin = node.state.thaw(self.epoch)
+        twin.write(offset, end, segment, -1)  # a piece of its own, whatever lies before it
+        return state_cost(twin)

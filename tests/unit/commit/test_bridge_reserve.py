@@ -227,6 +227,12 @@ def test_a_commit_remembers_its_own_picture(seed: int, tmp_path: Path) -> None:
     assert interleaved(seed, 25, tmp_path / "spool") > 10
 
 
+@pytest.mark.usefixtures("low_limits")
+def test_a_write_behind_zeros_is_a_piece_of_its_own(tmp_path: Path) -> None:
+    """What is promised counted it as one with them."""
+    interleaved(2006, 100, tmp_path / "spool")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2000, 2040))
 @pytest.mark.usefixtures("low_limits")
