@@ -38,9 +38,23 @@ def why_not_write_once(store: SequentialStore, volume: Volume) -> str | None:
         return "the disc is closed"
     if close_begun(store, volume):
         return "its close was begun and has to be completed first (`udffs close`)"
+    if _burnt_behind(store, volume.vat.location):
+        return (
+            "behind it a session was burnt in one go, whose files would not be seen any more; "
+            "`udffs burn` adds another one"
+        )
     if not _can_be_repeated(volume):
         return "its partitions lie in a way that we cannot repeat in a new session"
     return None
+
+
+def _burnt_behind(store: SequentialStore, vat: int) -> bool:
+    """Whether a complete session behind the VAT was not written in packets."""
+    behind = [range(s.start, s.end) for s in store.sessions if s.end is not None and s.start > vat]
+    if not behind:
+        return False
+    starts = [track.start for track in store.drive.tracks() if track.packets or track.reserved]
+    return any(not any(start in session for start in starts) for session in behind)
 
 
 def _can_be_repeated(volume: Volume) -> bool:

@@ -21,6 +21,7 @@ from media.burning import SHORTEST_TRACK, BurnMode, session_start
 from media.burning import burn as burn_track
 from media.errors import MediaError
 from media.store import open_store
+from udffs.commit.opening import why_never
 from udffs.errors import (
     AlreadyClosedError,
     AlreadyFormattedError,
@@ -59,8 +60,9 @@ STILL_OPEN = (
 )
 PACKET_VOLUME = (
     'On this disc is a volume that is written file by file, "{label}". The new session would '
-    "show its files and the new ones through ISO 9660, but as UDF nothing more could be "
-    "written to it. --force burns all the same; `udffs mount {drive}` goes on with the volume."
+    "show its files and the new ones through ISO 9660; to systems that look for UDF the volume "
+    "stays as it is, and nothing more can be written to it. --force burns all the same; "
+    "`udffs mount {drive}` goes on with the volume."
 )
 CUT_OFF = (
     "a burn on it was cut off in the middle; --force closes what there is of it, which takes the "
@@ -134,12 +136,13 @@ def _check_open(drive: Drive) -> None:
 
 
 def _packet_volume(drive: Drive) -> str | None:
-    """The label of a volume with a virtual allocation table, None if there is none."""
+    """The label of a volume that could be written on file by file, None if there is none."""
     try:
-        volume = open_volume(open_store(drive, writable=False))
+        store = open_store(drive, writable=False)
+        volume = open_volume(store)
     except (DiscError, MediaError):
         return None
-    return volume.label if volume.vat is not None else None
+    return volume.label if why_never(store, volume) is None else None
 
 
 # -- the image -------------------------------------------------------------------

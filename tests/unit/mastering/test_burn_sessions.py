@@ -12,7 +12,9 @@ import pytest
 from support.iso_views import compare, expected
 
 from media import discovery
+from udffs.commit.opening import why_read_only
 from udffs.mastering.sources import HostContent
+from udffs.volume import open_volume
 
 from .burn_bench import Bench, view
 
@@ -149,10 +151,16 @@ def test_a_volume_in_packets_is_not_taken_over_unasked(bench: Bench, tmp_path: P
     new = folder(bench, "new", 4000)
     before = bench.disc.stat().st_size
     assert bench.udffs("burn", bench.disc, f"{new}/.") == 6
-    assert '"Packets"' in bench.err and "as UDF nothing more could be" in bench.err
+    assert '"Packets"' in bench.err and "nothing more can be written to it" in bench.err
     assert bench.disc.stat().st_size == before
     bench.ok("burn", bench.disc, f"{new}/.", "--force")
     assert contents(bench) == wanted(new, bench.folder / "packets")
+    # A volume that went on behind the session would hide its files.
+    store = discovery.open_block_store(str(bench.disc))
+    why = why_read_only(store, open_volume(store))
+    store.close()
+    assert why is not None and "a session was burnt in one go" in why
+    bench.ok("burn", bench.disc, bench.tree())
 
 
 def packets(bench: Bench) -> None:
