@@ -38,10 +38,15 @@ from udffs.volume.anchors import ISO_9660
 from udffs.volume.model import BLOCK
 
 TRIES = 5
+BRIDGE_TRIES = 3  # then the disc is closed without one
 DESCRIPTORS = 3  # primary, supplementary, terminator
 NO_ROOM = (
     "There is no room left for an ISO 9660 view; the disc is closed as UDF alone, "
     "which systems without a UDF driver cannot read."
+)
+NOT_WRITTEN = (
+    "The drive could not write the ISO 9660 view; the disc is closed as UDF alone, which "
+    "systems without a UDF driver cannot read."
 )
 DESCRIPTORS_LOST = (
     "The beginning of this session was lost while it was being closed, and with it the ISO 9660 "
@@ -125,27 +130,42 @@ class Closing:
     def write_last_packet(self, view: View | None, now: int) -> VatPlan:
         """Write what the data track gets; returns the VAT that is its end now.
 
-        ``view`` None: without a bridge. Raises what the store raises.
+        ``view`` None: without a bridge. Without one as well where there is no room for
+        it, or the drive does not manage to write it. Raises what the store raises.
         """
-        plan = None if view is None else self._plan(view, now)
-        copies: Sequence[Copy] = () if view is None else view.copies
-        if view is not None and plan is not None:
-            if not self._fits(copies, plan):
-                plan, copies = None, ()
-            elif _blocks(copies) + plan.blocks > self._limit:
-                self._write_ahead(copies)
-                view.place()
-                copies = ()
+        plan = None if view is None else self._prepare(view, now)
         for attempt in range(TRIES):
-            if plan is not None and not self._fits(copies, plan):
-                plan, copies = None, ()
+            if plan is not None and attempt == BRIDGE_TRIES:
+                self._give_up(NOT_WRITTEN)
+                plan = None
+            if view is None or plan is None or not self._fits(view, plan):
+                view = plan = None
             try:
                 if attempt and plan is not None and plan.blocks > self._limit:
                     return self._write_apart(plan)
-                return self._write(view, copies, plan)
+                return self._write(view, plan)
             except (AddressMovedError, PacketLostError) as error:
                 self._count_failure(attempt, error)
         raise AssertionError("unreachable: the last failure is raised")
+
+    def _prepare(self, view: View, now: int) -> IsoPlan | None:
+        """The plan of the bridge, with copies that are too many for the last packet on
+        the disc already. None if they do not get there."""
+        plan = self._plan(view, now)
+        if not self._fits(view, plan) or _blocks(view.copies) + plan.blocks <= self._limit:
+            return plan
+        try:
+            self._write_ahead(view.copies)
+        except (AddressMovedError, PacketLostError):
+            self._give_up(NOT_WRITTEN)
+            return None
+        view.place()
+        view.copies = []
+        return self._plan(view, now)
+
+    def _give_up(self, why: str) -> None:
+        self._log(why)
+        self.notes = [why]
 
     @property
     def _limit(self) -> int:
@@ -155,16 +175,16 @@ class Closing:
     def _plan(self, view: View, now: int) -> IsoPlan:
         volume = self._volume
         plan = IsoPlan(view.root, label=volume.label, now=now, set_identifier=volume.set_identifier)
-        self.notes += [*view.notes, *plan.notes]
+        self.notes = [*view.notes, *plan.notes]
         return plan
 
-    def _fits(self, copies: Sequence[Copy], plan: IsoPlan) -> bool:
+    def _fits(self, view: View, plan: IsoPlan) -> bool:
         """Whether there is room for it. If not, that is noted, and there is no bridge."""
         links = 2 * self._store.link_blocks
-        needed = _blocks(copies) + plan.blocks + self._vat_blocks + links
+        needed = _blocks(view.copies) + plan.blocks + self._vat_blocks + links
         if needed + ANCHOR_AT + 1 + DESCRIPTORS <= self._store.free_blocks:
             return True
-        self.notes = [NO_ROOM]
+        self._give_up(NO_ROOM)
         return False
 
     @property
@@ -184,14 +204,17 @@ class Closing:
         group: list[Copy] = []
         for copy in copies:
             if group and _blocks(group) + copy.blocks > self._store.packet_limit:
-                self._write_copies(group)
+                self._write_group(group)
                 group = []
             group.append(copy)
         if group:
-            self._write_copies(group)
+            self._write_group(group)
 
-    def _write_copies(self, copies: Sequence[Copy]) -> None:
+    def _write_group(self, copies: Sequence[Copy]) -> None:
         with _read_before(copies):
+            if len(copies) == 1:
+                self._write_long(copies[0])
+                return
             for attempt in range(TRIES):
                 addresses, _ = _in_a_row([c.blocks for c in copies], self._store.next_writable)
                 try:
@@ -199,19 +222,59 @@ class Closing:
                 except (AddressMovedError, PacketLostError) as error:
                     self._count_failure(attempt, error)
                     continue
-                for at, copy in zip(addresses, copies, strict=True):
-                    copy.address = at
+                _place(copies, addresses)
                 return
 
-    def _write(self, view: View | None, copies: Sequence[Copy], plan: IsoPlan | None) -> VatPlan:
+    def _write_long(self, copy: Copy) -> None:
+        """A copy that may be longer than what the drive takes in one packet: where it ends
+        one by itself, the rest goes into the next."""
+        copy.places = []
+        done = failures = 0
+        while done < copy.blocks:
+            start = self._store.next_writable
+            rest = Piece(start, copy.blocks - done, _behind(copy, done))
+            try:
+                self._write_packet([rest])
+                arrived = rest.size
+            except AddressMovedError as error:
+                arrived = self._arrived(rest)
+                failures = self._failed(failures, arrived, error)
+            except PacketLostError as error:
+                arrived = 0
+                failures = self._failed(failures, arrived, error)
+            if arrived:
+                copy.places.append((start, arrived))
+                done += arrived
+
+    def _failed(self, failures: int, arrived: int, error: Exception) -> int:
+        """Failures in a row that brought nothing to the disc."""
+        if arrived:
+            return 0
+        self._count_failure(failures, error)
+        return failures + 1
+
+    def _arrived(self, piece: Piece) -> int:
+        """Blocks of a packet that broke off which are on the disc, in whole buffers."""
+        done = 0
+        for at, data in buffers([piece]):
+            count = len(data) // BLOCK
+            try:
+                if at + count > self._store.next_writable or self._store.read(at, count) != data:
+                    break
+            except UnreadableBlockError:
+                break
+            done += count
+        return done
+
+    def _write(self, view: View | None, plan: IsoPlan | None) -> VatPlan:
         """One packet with all of it."""
+        copies = [] if view is None else view.copies
         with _read_before(copies):
             sizes = [copy.blocks for copy in copies] + list(() if plan is None else plan.extents)
             place, vat = self._place(sizes, bridged=plan is not None)
             pieces = list(map(_piece, place.extents, copies))
             if plan is not None and view is not None:
-                for at, copy in zip(place.extents, copies, strict=False):
-                    copy.address = at
+                _place(copies, place.extents[: len(copies)])
                 view.place()
                 addresses = place.extents[len(copies) :]
                 pieces += map(_fixed, addresses, plan.render(addresses))
@@ -329,6 +392,16 @@ def _read_before(copies: Sequence[Copy]) -> Iterator[None]:
                 stack.callback(setattr, copy, "render", copy.render)
                 copy.render = partial(_from_file, kept)
         yield
+
+
+def _place(copies: Sequence[Copy], addresses: Sequence[int]) -> None:
+    for copy, at in zip(copies, addresses, strict=True):
+        copy.places = [(at, copy.blocks)]
+
+
+def _behind(copy: Copy, done: int) -> Callable[[int, int], bytes]:
+    render = copy.render
+    return lambda first, count: render(done + first, count)
 
 
 def _from_file(file: IO[bytes], first: int, count: int) -> bytes:

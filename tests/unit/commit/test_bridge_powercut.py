@@ -333,7 +333,6 @@ def test_a_drive_that_ends_packets_by_itself(limit: int, tmp_path: Path) -> None
     assert view is None or not differences(view, as_view(durable))
 
 
-@pytest.mark.xfail(reason="the close gives up with it", strict=True)
 def test_what_has_to_be_in_one_piece_on_a_drive_that_ends_packets(tmp_path: Path) -> None:
     """A file in many pieces, larger than any packet can be: the disc is closed all the same,
     and either the file is in its ISO 9660 view as it is or that is told."""

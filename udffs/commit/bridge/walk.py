@@ -26,13 +26,14 @@ _UNPLACED = 0xF0000000
 
 
 class Copy:
-    """Content that is written once more; ``address`` is where, once that is known.
+    """Content that is written once more; ``places`` are where, once that is known:
+    (absolute block, blocks), in the order of the content.
 
     ``render(first, count)`` gives ``count`` blocks of it; if it is ``read`` from
     the disc for that, no packet may be open.
     """
 
-    __slots__ = ("address", "blocks", "read", "render")
+    __slots__ = ("blocks", "places", "read", "render")
 
     def __init__(
         self, blocks: int, render: Callable[[int, int], bytes], *, read: bool = False
@@ -40,26 +41,45 @@ class Copy:
         self.blocks = blocks
         self.render = render
         self.read = read
-        self.address = 0
+        self.places: list[tuple[int, int]] = []
+
+    def sections(self, length: int) -> Iterator[Section]:
+        """Where its first ``length`` bytes are."""
+        for address, blocks in self.places:
+            if length > 0:
+                yield address, min(length, blocks * BLOCK)
+            length -= blocks * BLOCK
 
 
 class _Part(NamedTuple):
-    """A section of a file; ``block`` counts from the ``copy`` it is in, or from 0."""
+    """A part of a file: the beginning of a ``copy``, or else at ``block``."""
 
     copy: Copy | None
     block: int
     length: int
 
-    @property
-    def section(self) -> Section:
-        return self.block + (0 if self.copy is None else self.copy.address), self.length
+    def sections(self) -> Iterator[Section]:
+        if self.copy is None:
+            yield self.block, self.length
+        else:
+            yield from self.copy.sections(self.length)
+
+
+class _Waiting(NamedTuple):
+    """A file that some copies have to find their place for."""
+
+    directory: Item
+    item: Item
+    path: str
+    parts: list[_Part]
 
 
 class View:
     """The tree of a volume as readers of ISO 9660 shall see it.
 
     ``root`` has it; ``copies`` are to be written, then :meth:`place` tells the
-    items where; ``notes`` are sentences about what is left out.
+    items where (an IsoPlan that is made before is good if each has one place);
+    ``notes`` are sentences about what is left out.
     """
 
     def __init__(self, volume: Volume, progress: Callable[[float], None] | None = None) -> None:
@@ -68,7 +88,7 @@ class View:
         self._progress = progress
         self._small: dict[bytes, Copy] = {}
         self._parts: dict[int, list[_Part] | None] = {}
-        self._waiting: list[tuple[Item, list[_Part]]] = []
+        self._waiting: list[_Waiting] = []
         self._zeros = Copy(0, lambda _first, count: bytes(count * BLOCK))
         self._left_out: dict[str, list[str]] = {}
         self._large: list[Copy] = []
@@ -76,20 +96,29 @@ class View:
         self._walk()
         zeros = [self._zeros] if self._zeros.blocks else []
         self.copies: list[Copy] = [*self._small.values(), *self._large, *zeros]
-        self._unplace()
-        self.notes = [_note(why, names) for why, names in self._left_out.items()]
-
-    def place(self) -> None:
-        """The copies have their addresses: so have the items now."""
-        for item, parts in self._waiting:
-            item.sections = tuple(part.section for part in parts)
-
-    def _unplace(self) -> None:
         at = _UNPLACED
         for copy in self.copies:
             at -= copy.blocks + 1
-            copy.address = at
+            copy.places = [(at, copy.blocks)]
         self.place()
+
+    @property
+    def notes(self) -> list[str]:
+        return [_note(why, names) for why, names in self._left_out.items()]
+
+    def place(self) -> None:
+        """The copies have their places: so have the items now. Those whose copies had
+        to be written in too many pieces are left out."""
+        kept = []
+        for waiting in self._waiting:
+            sections = tuple(s for part in waiting.parts for s in part.sections())
+            if len(sections) > MOST_SECTIONS:
+                waiting.directory.children.remove(waiting.item)
+                self._leave_out("the drive has written them in too many pieces", waiting.path)
+                continue
+            waiting.item.sections = sections
+            kept.append(waiting)
+        self._waiting = kept
 
     # -- the tree ----------------------------------------------------------------
 
@@ -109,7 +138,7 @@ class View:
                 if entry.is_directory and entry.key in seen:
                     self._leave_out("their directory is linked twice", where)
                     continue
-                item = self._item(where, entry.name, entry.key)
+                item = self._item(directory, where, entry)
                 if item is None:
                     continue
                 directory.children.append(item)
@@ -125,21 +154,21 @@ class View:
         except (DiscError, MediaError):
             self._leave_out("their directory cannot be read", f"{path}/")
 
-    def _item(self, path: str, name: str, key: int) -> Item | None:
+    def _item(self, directory: Item, path: str, entry: _Entry) -> Item | None:
         try:
-            inode = self._volume.inode(key)
+            inode = self._volume.inode(entry.key)
             if stat.S_ISDIR(inode.mode):
-                return self._directory(name, inode)
-            item = _describe(name, inode)
+                return self._directory(entry.name, inode)
+            item = _describe(entry.name, inode)
             if stat.S_ISLNK(inode.mode):
                 item.target, item.size = self._volume.readlink(inode), 0
             elif stat.S_ISREG(inode.mode):
                 parts = self._parts_of(inode, path)
                 if parts is None:
                     return None
-                item.sections = tuple(part.section for part in parts)
                 if any(part.copy is not None for part in parts):
-                    self._waiting.append((item, parts))
+                    self._waiting.append(_Waiting(directory, item, path, parts))
+                item.sections = tuple(s for part in parts for s in part.sections())
             else:
                 item.size = 0
         except (DiscError, MediaError):
