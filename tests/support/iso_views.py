@@ -314,3 +314,20 @@ def without_posix(wanted: Mapping[str, Seen], *, links_as_files: bool) -> View:
             empty = hashlib.sha256(b"").hexdigest()
             view[path] = Seen("file", 0, empty, mtime=one.mtime)
     return view
+
+
+def joliet_holds(shown: View) -> Callable[[str], bool]:
+    """What is the same in Joliet: its characters and length, no dot or blank at the end, and
+    no two names in a directory that differ in capital letters alone."""
+    names = Counter((path.rpartition("/")[0], path.rpartition("/")[2].upper()) for path in shown)
+    alike = {name for (_, name), count in names.items() if count > 1}
+
+    def holds(name: str) -> bool:
+        return (
+            len(name) <= 64
+            and all(" " <= letter <= "\uffff" and letter not in "*/:;?\\" for letter in name)
+            and not name.endswith((".", " "))
+            and name.upper() not in alike
+        )
+
+    return holds
