@@ -182,7 +182,17 @@ def test_an_iso_without_udf_is_exported_too(
     program: Callable[[str], Path], tree: Path, wanted: View, tmp_path: Path
 ) -> None:
     disc, file = tmp_path / "disc.img", tmp_path / "disc.iso"
-    made = [program("xorrisofs"), "-quiet", "-R", "-J", "--hardlinks", "-V", "OF_OTHERS"]
+    made = [
+        program("xorriso"),
+        "-as",
+        "mkisofs",
+        "-quiet",
+        "-R",
+        "-J",
+        "--hardlinks",
+        "-V",
+        "OF_OTHERS",
+    ]
     subprocess.run([*made, "-o", disc, tree], check=True, capture_output=True)
     assert run(["export", str(disc), str(file)]) == 0
     exported = open_volume(ImageStore(file))

@@ -159,7 +159,12 @@ def _write(
         except (UnreadableFilesError, UnreadableSourcesError):
             # Look at the others as well: whoever asked wants to know all of it.
             bad = image.unreadable()
-            names = [f"{path} ({why})" for path, _, why in bad]
+            why = {source.serial: reason for _, source, reason in bad}
+            names = [
+                f"{path} ({why[source.serial]})"
+                for path, source in found.root.walk()
+                if source.serial in why
+            ]
             if not skip or not bad:
                 raise UnreadableFilesError(names=name_list([*missing, *names])) from None
             missing += names

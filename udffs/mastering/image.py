@@ -66,7 +66,7 @@ class _Layout:
 
     def image(self) -> StreamedImage:
         count_links(self._root)
-        directories = 1 + sum(source.is_directory for _, source in self._root.walk())
+        directories = sum(source.is_directory for _, source in self._root.walk())
         if directories > MAX_DIRECTORIES:
             raise TooManyDirectoriesError(count=directories)
         self._add_all()
