@@ -122,6 +122,8 @@ def recognition_note(source: Source) -> str | None:
     found = recognition(source, spans[-1][0])
     if found is None or found & _VOLUMES:
         return None
+    if ISO_9660 in found:
+        return "the last session is ISO 9660 alone; this is the volume of an earlier one"
     return "the volume recognition sequence is missing; other systems may not recognise the disc"
 
 
