@@ -306,6 +306,14 @@ def test_a_missing_recognition_sequence_is_said() -> None:
     assert "recognition sequence is missing" in open_volume(store).notes[0]
 
 
+def test_a_last_session_without_udf_is_said() -> None:
+    store = discs.vat_disc()
+    store.blocks[16] = (b"\x01CD001\x01").ljust(BLOCK, b"\0")
+    for block in range(17, 19):
+        store.blocks[block] = bytes(BLOCK)
+    assert "ISO 9660 alone" in open_volume(store).notes[0]
+
+
 def test_sparing() -> None:
     volume = open_volume(discs.sparable_disc({64: discs.SPARE}))
     assert volume.kind == "sparable"
