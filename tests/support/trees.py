@@ -7,6 +7,7 @@ import random
 import stat
 from pathlib import Path
 
+from support.iso_views import View, without_posix
 from udffs.mastering.image import Image
 from udffs.mastering.sources import Source
 from udffs.mastering.streaming import StreamedImage
@@ -63,6 +64,12 @@ def appended(image: StreamedImage, path: Path, start: int) -> None:
         target.truncate(start * 2048)
         target.seek(start * 2048)
         target.write(data)
+
+
+def files_only(wanted: View) -> View:
+    """What Joliet and 7zz have of a tree."""
+    plain = without_posix(wanted, links_as_files=False)
+    return {path: one for path, one in plain.items() if one.kind in ("file", "directory")}
 
 
 def awkward(top: Path) -> Path:

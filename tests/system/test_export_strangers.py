@@ -18,9 +18,9 @@ from support.iso_strangers import (
     seven_zip_type,
     xorriso,
 )
-from support.iso_views import View, compare, compare_mapped, expected, without_posix
+from support.iso_views import View, compare, compare_mapped, expected, joliet_holds
 from support.machine import why_not_root
-from support.trees import LABEL, NOW, awkward, written
+from support.trees import LABEL, NOW, awkward, files_only, written
 
 from media.store import ImageStore
 from udffs.cli.app import run
@@ -66,11 +66,12 @@ def test_isoinfo_by_joliet(program: Callable[[str], Path], image: Path, wanted: 
     plain = {
         path: one._replace(sha256=None, mtime=None) for path, one in files_only(wanted).items()
     }
+    holds = joliet_holds(plain)
     compare_mapped(
         isoinfo(image, joliet=True),
         plain,
         "isoinfo, by Joliet",
-        lambda name: name.isascii() and len(name) <= 64 and not set(name) & set("*/:;?\\"),
+        lambda name: name.isascii() and holds(name),
     )
 
 
@@ -89,26 +90,12 @@ def no_owners_of_links(view: View) -> View:
     }
 
 
-def in_joliet(name: str) -> bool:
-    # 7zz drops the dot at a name's end.
-    return (
-        len(name) <= 64
-        and name[-1] != "."
-        and not set(name) & set("*/:;?\\")
-        and max(name) < "\U00010000"
-    )
-
-
-def files_only(wanted: View) -> View:
-    plain = without_posix(wanted, links_as_files=False)
-    return {path: one for path, one in plain.items() if one.kind in ("file", "directory")}
-
-
 def test_7zz(program: Callable[[str], Path], image: Path, wanted: View, tmp_path: Path) -> None:
     program("7zz")
     # It takes no UDF volume that has symbolic links.
     assert seven_zip_type(image) == "Iso"
-    compare_mapped(seven_zip(image, tmp_path), files_only(wanted), "7zz", in_joliet)
+    plain = files_only(wanted)
+    compare_mapped(seven_zip(image, tmp_path), plain, "7zz", joliet_holds(plain))
 
 
 def test_7zz_by_udf(program: Callable[[str], Path], tmp_path: Path) -> None:
@@ -175,7 +162,8 @@ def test_strangers_read_an_exported_disc(
     on_disc = expected(open_volume(ImageStore(disc.image)))
     wanted = {path: one for path, one in on_disc.items() if one.kind not in LEFT_OUT}
     compare(xorriso(file, tmp_path), as_xorriso(wanted), "xorriso")
-    compare_mapped(seven_zip(file, tmp_path), files_only(wanted), "7zz", in_joliet)
+    plain = files_only(wanted)
+    compare_mapped(seven_zip(file, tmp_path), plain, "7zz", joliet_holds(plain))
 
 
 def test_an_iso_without_udf_is_exported_too(
