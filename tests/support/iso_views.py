@@ -325,7 +325,7 @@ def joliet_holds(shown: View) -> Callable[[str], bool]:
     def holds(name: str) -> bool:
         return (
             len(name) <= 64
-            and all(" " <= letter <= "\uffff" and letter not in "*/:;?\\" for letter in name)
+            and all(" " <= letter <= "\uffff" and letter not in "*/:;?\\\x7f" for letter in name)
             and not name.endswith((".", " "))
             and name.upper() not in alike
         )
