@@ -14,6 +14,7 @@ from pathlib import Path
 import mounts
 
 from demolib import saving
+from demolib.mastering import Mastering, compare_iso, strangers
 from demolib.rewriting import Rewriting
 from demolib.shell import SEARCH_PATH, Shell, StepFailed, Stopped, say
 
@@ -38,8 +39,8 @@ TELLING = (
 
 
 class Session:
-    """A CD-R from blank to closed, then a CD-RW. ``mirror`` is a plain folder that gets
-    the same saves, and says how the disc must look."""
+    """A CD-R from blank to closed, a CD-RW, and a CD-R in one go. ``mirror`` is a plain
+    folder that gets the same saves, and says how the disc must look."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,6 +50,7 @@ class Session:
         self.mirror = folder / "mirror"
         self.source = folder / "source"
         self.rewriting = Rewriting(self.shell, folder)
+        self.mastering = Mastering(self.shell, folder)
 
     def play(self) -> None:
         shell = self.shell
@@ -71,7 +73,11 @@ class Session:
         shell.run("udffs", "unmount", self.where, "--close")
         shell.run("udffs", "info", self.disc)
         self._strangers()
+        shell.step("The closed image is an .iso at the same time, for readers of ISO 9660.")
+        strangers(shell, self.disc)
+        compare_iso(self.disc, self.mirror, "/")
         self.rewriting.play()
+        self.mastering.play(self.source)
 
     def _prepare(self) -> None:
         """A folder tree to copy: this project's own source."""
@@ -85,7 +91,9 @@ class Session:
         self.where.mkdir()
         self.mirror.mkdir()
         spool = self.folder / "spool"
-        (self.folder / "settings.toml").write_text(f'spool = "{spool}"\n')
+        stash = self.folder / "stash"
+        settings = f'spool = "{spool}"\nstash = "{stash}"\n'
+        (self.folder / "settings.toml").write_text(settings)
 
     def _mount(self) -> None:
         self.shell.run("udffs", "mount", self.disc, self.where)
@@ -131,8 +139,8 @@ class Session:
 def closing_words(session: Session, seconds: float, kept: bool) -> str:
     done = (
         f"\nDone in {seconds:.1f} seconds: a blank CD-R was formatted, mounted, saved to,\n"
-        "mounted again, compared and closed; a CD-RW was written twice. Nothing is\n"
-        "mounted any more."
+        "mounted again, compared and closed; a CD-RW was written twice; collected files\n"
+        "were burnt in one go. Nothing is mounted any more."
     )
     disc = f"\nThe disc is in {session.disc}." if kept else ""
     return (

@@ -19,6 +19,7 @@ from udffs.commit.structures import FIRST_UNIQUE_ID, VolumeDescription
 from udffs.commit.vat import Counts, VatTable
 from udffs.errors import AlreadyFormattedError, InvalidOperationError, ReadOnlyError
 from udffs.ondisc.text import encode_label
+from udffs.volume.model import BLOCK
 
 REVISIONS = (0x0150, 0x0201)
 RANDOM_DIGITS = 8
@@ -113,7 +114,7 @@ def empty_volume(volume: VolumeDescription, options: FormatOptions, address: int
     plan = table.plan(
         dict(enumerate(entries)),
         Counts(0, 1, FIRST_UNIQUE_ID, EMPTY if options.bridge else None),
-        address=address + len(entries),
+        address=address + 1 + len(root) // BLOCK,
         partition_start=volume.partition_start,
         now=volume.created,
     )
@@ -121,14 +122,20 @@ def empty_volume(volume: VolumeDescription, options: FormatOptions, address: int
 
 
 def _root(volume: VolumeDescription, options: FormatOptions) -> bytes:
+    """The root directory. Beside a bridge its content has a block of its own: pycdlib,
+    which reads the ISO 9660 view, looks at this first root directory of the volume
+    as well, in the physical partition, and seeks embedded content in the wrong place."""
     key = structures.VIRTUAL_REFERENCE << 32 | structures.VIRTUAL_ROOT
     stream = DirectoryStream(version=volume.version, parent=key, parent_unique_id=0)
-    content = stream.embedded(structures.VIRTUAL_ROOT)
-    return structures.root_directory(
+    block = structures.VIRTUAL_ROOT + 1 if options.bridge else None
+    content = stream.embedded(structures.VIRTUAL_ROOT if block is None else block)
+    icb = structures.root_directory(
         volume,
         structures.VIRTUAL_ROOT,
         content,
         uid=options.uid,
         gid=options.gid,
         mode=options.mode,
+        block=block,
     )
+    return icb if block is None else icb + content.ljust(BLOCK, b"\0")

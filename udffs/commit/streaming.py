@@ -2,7 +2,9 @@
 
 Streaming may stop early when a program waits for something else to become
 durable: what is on the disc by then is committed, the rest goes with the
-next commit. It also lets readers of the disc in now and then.
+next commit. It also lets readers of the disc in now and then. Each time leaves a file
+in one section more, and readers of ISO 9660 stand no more than some 90: so the more a
+file has, the longer others wait.
 """
 
 from __future__ import annotations
@@ -18,6 +20,10 @@ from udffs.volume.model import BLOCK
 LARGE = 1024  # blocks of changed data from which on a file is streamed
 TURN_SECONDS = 1.0  # of the drive's time that streaming gets before it yields
 TURN_BLOCKS = 2048  # the same where the drive's speed is not known
+
+
+PATIENCE = 10  # sections of a file after which a turn becomes longer, by one turn each time
+READERS_WAIT, SAVERS_WAIT = 5, 3  # turns at most
 
 
 def turn_of(blocks_per_second: float | None) -> int:
@@ -85,6 +91,7 @@ class Stream:
         self._progress = progress
         self.turn = turn_of(store.blocks_per_second)
         self._open: list[tuple[Job, int, int]] = []
+        self._breaks = 0  # packets that were ended for somebody who wanted to read
         self.written: dict[Key, int] = {}
         self.packet_start = store.next_writable
 
@@ -96,12 +103,15 @@ class Stream:
         address = self.packet_start = store.next_writable
         streamed = 0
         while self._left:
-            if streamed >= self.turn and self._must_yield():
+            job, first, count = self._left[0]
+            longer = 1 + (len(job.runs) + self._breaks) // PATIENCE
+            if streamed >= self.turn * min(longer, SAVERS_WAIT) and self._must_yield():
                 break
-            if address - self.packet_start >= self.turn and store.readers_waiting:
+            wait = self.turn * min(longer, READERS_WAIT)
+            if address - self.packet_start >= wait and store.readers_waiting:
                 address = self.packet_start = store.flush()
                 self._open.clear()
-            job, first, count = self._left[0]
+                self._breaks += 1
             assert job.source is not None
             store.write(address, job.source(first, count, address - self._geometry.partition_start))
             self._progress(count)

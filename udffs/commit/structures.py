@@ -291,11 +291,23 @@ def file_set(
 
 
 def root_directory(
-    volume: VolumeDescription, location: int, content: bytes, *, uid: int, gid: int, mode: int
+    volume: VolumeDescription,
+    location: int,
+    content: bytes,
+    *,
+    uid: int,
+    gid: int,
+    mode: int,
+    block: int | None = None,
 ) -> bytes:
-    """The ICB of a new volume's root directory, with its content in it: one
-    block; its ``location`` is the logical block number."""
+    """The ICB of a new volume's root directory: one block; its ``location`` is the logical
+    block number. Its content is in it, or in the ``block`` of the physical partition."""
     permissions, flags = modes.permissions_from_mode(mode)
+    allocation, kind = content, hot.ALLOCATION_EMBEDDED
+    if block is not None:
+        # (bytes, type, logical block, partition reference, ...) as ondisc/allocation.py has it
+        ad = (len(content), ecma167.ExtentType.RECORDED, block, PHYSICAL_REFERENCE)
+        allocation, kind = hot.pack_long_ads([ad]), hot.ALLOCATION_LONG
     return hot.build_file_entry(
         location=location,
         version=volume.version,
@@ -306,13 +318,13 @@ def root_directory(
         permissions=permissions,
         link_count=1,
         size=len(content),
-        blocks_recorded=0,
+        blocks_recorded=0 if block is None else 1,
         atime_ns=volume.created,
         mtime_ns=volume.created,
         ctime_ns=volume.created,
         unique_id=0,
-        allocation=content,
-        allocation_type=hot.ALLOCATION_EMBEDDED,
+        allocation=allocation,
+        allocation_type=kind,
     )
 
 

@@ -15,9 +15,15 @@ from media.drive import Drive
 from media.store import SequentialStore, open_store
 from media.transport.virtual import VirtualTransport
 from media.virtual import Burner, memory_burner
+from udffs.commit.bridge.cost import MOST_SECTIONS
 from udffs.commit.format import FormatOptions, format_volume
+from udffs.commit.nodes import State
+from udffs.commit.plan import Geometry, Job, merge_runs
+from udffs.commit.streaming import Stream, in_chunks
 from udffs.filesystem import FileSystem, MountOptions, open_file_system
+from udffs.volume import Run
 
+BLOCK = 2048
 MIB = 1 << 20
 LARGE = 24 * MIB
 QUIET = MountOptions(commit_idle=1000, commit_max=1000, commit_bytes=1 << 30)
@@ -173,3 +179,46 @@ def test_a_small_save_does_not_wait_behind_a_stream(tmp_path: Path) -> None:
     copy.join(60)
     fs.shutdown()
     assert content(mounted(burner, tmp_path / "spool"), "/small") == b"keep me"
+
+
+class _Busy:
+    """A store at a 16x drive, where somebody waits to read at any time."""
+
+    blocks_per_second = 1200.0
+    readers_waiting = 1
+
+    def __init__(self) -> None:
+        self.next_writable = self.at = 1000
+        self.packets: list[int] = []
+
+    def write(self, block: int, data: bytes) -> None:
+        assert block == self.at
+        self.at += len(data) // BLOCK
+
+    def flush(self) -> int:
+        self.packets.append(self.at - self.next_writable)
+        self.next_writable = self.at = self.at + 7
+        return self.at
+
+
+def test_a_file_as_large_as_the_disc_has_few_sections_whoever_reads_meanwhile() -> None:
+    """Readers of ISO 9660 stand some 90; each checkpoint adds its own."""
+    store = _Busy()
+    geometry = Geometry(257, 0, 3)
+    runs: tuple[Run, ...] = ()
+    checkpoint, total = 32 << 20, 700_000_000
+    for start in range(0, total, checkpoint):
+        first, count = start // BLOCK, min(checkpoint, total - start) // BLOCK
+        state = State(epoch=0, mode=0o100644, uid=0, gid=0, unique_id=16)
+
+        def zeros(_first: int, count: int, _logical: int) -> bytes:
+            return bytes(count * BLOCK)
+
+        job = in_chunks(Job(5, state, total, None, [(first, count)], zeros, runs))
+        stream = Stream(store, geometry, [job], lambda: False, lambda _blocks: None)  # type: ignore[arg-type]
+        stream.run()
+        store.flush()
+        new = [Run(at * BLOCK, stream.written[5, at], number * BLOCK) for at, number in job.ranges]
+        runs = merge_runs(runs, new)
+    assert sum(store.packets) == total // BLOCK
+    assert len(runs) <= MOST_SECTIONS, len(runs)
