@@ -62,7 +62,7 @@ def _outlived(store: BlockStore, volume: Volume) -> bool:
 
 
 def _of_iso(session: Previous, heard: Notes) -> Exported:
-    return Exported(session.root, session.label, "", heard.sentences(), [])
+    return Exported(session.root, session.label, "", heard.sentences(), session.unreadable)
 
 
 def exported_mount(where: Path, label: str) -> Exported:

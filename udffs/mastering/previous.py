@@ -15,12 +15,18 @@ from pycdlib.pycdlibexception import PyCdlibException
 
 from media.errors import UnreadableBlockError
 from media.store import BlockStore
+from udffs.commit.bridge.cost import MOST_SECTIONS
 from udffs.commit.bridge.tree import Section
 from udffs.errors import BlankDiscError, DamagedError
 from udffs.mastering.notes import Notes
 from udffs.mastering.sources import Source, count_links
 from udffs.mastering.volumes import from_volume
-from udffs.volume import open_volume
+from udffs.ondisc.iso9660 import (
+    DESCRIPTOR_PRIMARY,
+    DESCRIPTOR_SUPPLEMENTARY,
+    DESCRIPTOR_TERMINATOR,
+)
+from udffs.volume import open_volume, unique_name
 
 __all__ = ["Previous", "previous_files", "read_iso_session"]
 
@@ -31,18 +37,26 @@ DESCRIPTORS = range(16, 32)
 _STANDARD = b"CD001"
 _ANY_STANDARD = (_STANDARD, b"CDW02", b"BEA01", b"BOOT2", b"NSR02", b"NSR03", b"TEA01")
 """Standard identifiers (ECMA-119 8.1.2, ECMA-167 2/9.1.2)."""
-_PRIMARY, _SUPPLEMENTARY, _TERMINATOR = 1, 2, 255
-"""Types of volume descriptors (ECMA-119 8.1.1)."""
+_MOST_READ = 128 << 20
+"""Bytes of directories that are read: more than those of a CD full of the smallest files.
+Directories that overlap could be without end."""
+
+_FAR = 1 << 44
+"""Bytes that a disc is said to have: pycdlib would cut files off at its real end, unasked."""
+
+_KEPT = (DESCRIPTOR_PRIMARY, DESCRIPTOR_SUPPLEMENTARY, DESCRIPTOR_TERMINATOR)
 
 _NS = 1_000_000_000
 _BROKEN = (PyCdlibException, struct.error, ValueError, IndexError, KeyError, TypeError)
 
 
 class Previous(NamedTuple):
-    """The ISO 9660 view of a session."""
+    """The ISO 9660 view of a session. ``unreadable`` names the files that are not in
+    the tree because they do not lie on the disc."""
 
     label: str
     root: Source
+    unreadable: list[str]
 
 
 def previous_files(store: BlockStore, notes: Notes | None = None) -> Source | None:
@@ -58,6 +72,7 @@ def previous_files(store: BlockStore, notes: Notes | None = None) -> Source | No
     heard = Notes() if notes is None else notes
     session = read_iso_session(store, heard)
     if session is not None:
+        heard.group("left out because they cannot be read", session.unreadable)
         return session.root
     try:
         return from_volume(open_volume(store), notes=heard, on_disc=True)
@@ -116,8 +131,9 @@ class SessionView(io.RawIOBase):
         self._store = store
         self._end = (store.last_block + 1) * BLOCK
         self._at = 0
+        self._left = _MOST_READ
         kept = list(self._kept(start))
-        self.has_iso = any(data[0] == _PRIMARY for data in kept)
+        self.has_iso = any(data[0] == DESCRIPTOR_PRIMARY for data in kept)
         # Behind them directories of the first session may begin.
         kept += [self._other(block) for block in DESCRIPTORS[len(kept) :]]
         self._head = (bytes(DESCRIPTORS.start * BLOCK) + b"".join(kept))[: self._end]
@@ -129,9 +145,9 @@ class SessionView(io.RawIOBase):
             data = self._store.read(start + block, 1)
             if data[1:6] != _STANDARD:
                 return
-            if data[0] in (_PRIMARY, _SUPPLEMENTARY, _TERMINATOR):
+            if data[0] in _KEPT:
                 yield data
-            if data[0] == _TERMINATOR:
+            if data[0] == DESCRIPTOR_TERMINATOR:
                 return
 
     def _other(self, block: int) -> bytes:
@@ -152,11 +168,14 @@ class SessionView(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, self._end)[whence]
+        self._at = offset + (0, self._at, _FAR)[whence]
         return self._at
 
     def read(self, size: int = -1) -> bytes:
         end = self._end if size < 0 else min(self._at + size, self._end)
+        self._left -= max(0, end - self._at)
+        if self._left < 0:
+            raise ValueError("they are longer than those of any disc")
         data = self._between(self._at, end) if end > self._at else b""
         self._at += len(data)
         return data
@@ -183,7 +202,8 @@ def _read_iso(view: SessionView, store: BlockStore, notes: Notes) -> Previous:
     reader = _IsoReader(store, "utf-16-be" if use_joliet else "ascii", rock_ridge, notes)
     label = _label(iso.joliet_vd if iso.has_joliet() else iso.pvd)
     try:
-        return Previous(label, reader.tree(descriptor.root_directory_record()))
+        root = reader.tree(descriptor.root_directory_record())
+        return Previous(label, root, reader.unreadable)
     except _BROKEN as error:
         raise DamagedError(what=f"its ISO 9660 directories are damaged ({error})") from error
     finally:
@@ -204,14 +224,21 @@ class _IsoReader:
         self._rock_ridge = rock_ridge
         self._notes = notes
         self._serials: dict[tuple[Any, ...], int] = {}
+        self.unreadable: list[str] = []
 
     def tree(self, record: Any) -> Source:
         root = self._source("", record.children[0] if self._rock_ridge else record, True)
         waiting = [("", root, record)]
+        entered = {record.extent_location()}
         while waiting:
             path, directory, record = waiting.pop()
             for name, child, content in self._children(record):
                 inner = f"{path}/{name}" if path else name
+                if content.is_dir():
+                    if content.extent_location() in entered:  # by a link to where it was moved
+                        self._notes.add("left out (second names of directories)", inner)
+                        continue
+                    entered.add(content.extent_location())
                 source = self._child(inner, name, child, content)
                 if source is None:
                     continue
@@ -240,9 +267,7 @@ class _IsoReader:
                 content = extra.cl_to_moved_dr
             elif record.is_root and child.is_dir() and _holds_relocated(child, self._rock_ridge):
                 continue
-            name = _usable(self._name(child))
-            seen[name] = seen.get(name, 0) + 1
-            yield name if seen[name] == 1 else f"{name}~{seen[name]}", child, content
+            yield unique_name(_usable(self._name(child)), seen), child, content
 
     def _name(self, record: Any) -> str:
         if self._rock_ridge and record.rock_ridge is not None and record.rock_ridge.name():
@@ -262,13 +287,15 @@ class _IsoReader:
         extra = record.rock_ridge if self._rock_ridge else None
         if extra is not None and extra.is_symlink():
             source.target = extra.symlink_path().decode("utf-8", "replace")
-        elif source.is_file:
-            self._place(source, record)
+        elif source.is_file and not self._place(source, record):
+            self.unreadable.append(f"{path} (it reaches beyond the end of the disc)")
+            return None
         if not source.is_directory:
             self._number(source, record)
         return source
 
-    def _place(self, source: Source, record: Any) -> None:
+    def _place(self, source: Source, record: Any) -> bool:
+        """Where a file's content is; False if that is nowhere on the disc."""
         sections = []
         piece = record
         while piece is not None:
@@ -276,9 +303,15 @@ class _IsoReader:
             if length:
                 sections.append((piece.extent_location(), length))
             piece = piece.data_continuation
-        source.sections = tuple(sections)
-        source.content = SectionContent(self._store, source.sections)
+        end = self._store.last_block + 1
+        if any(length > (end - block) * BLOCK for block, length in sections):
+            return False
+        source.content = SectionContent(self._store, tuple(sections))
         source.size = sum(length for _, length in sections)
+        whole = all(length % BLOCK == 0 for _, length in sections[:-1])
+        if whole and len(sections) <= MOST_SECTIONS:  # else it has to be written anew
+            source.sections = tuple(sections)
+        return True
 
     def _number(self, source: Source, record: Any) -> None:
         """The same serial number for names of one file."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import random
+import struct
 from pathlib import Path
 
 import pytest
+from pycdlib import PyCdlib
 from support.discs import Author, make_disc
 from support.iso_strangers import pycdlib_view
 from support.iso_views import compare, expected
@@ -13,10 +16,11 @@ from support.trees import NOW, appended, file, folder, link, written
 
 from media.errors import MediaError, UnreadableBlockError
 from media.store import ImageStore, SessionSpan
-from udffs.errors import DiscError, NotUdfError
+from udffs.errors import DamagedError, DiscError, NotUdfError
 from udffs.mastering.export import exported_disc
 from udffs.mastering.image import make_image
-from udffs.mastering.previous import previous_files
+from udffs.mastering.notes import Notes
+from udffs.mastering.previous import previous_files, read_iso_session
 from udffs.mastering.session import make_session, merged
 from udffs.mastering.sources import Source
 from udffs.ondisc.iso9660 import DirectoryRecord, PrimaryVolumeDescriptor
@@ -154,3 +158,99 @@ def test_whatever_the_bytes_are_it_ends_well(tmp_path: Path, seed: int) -> None:
         return
     assert root is not None
     assert sum(1 for _ in root.walk()) < 1000
+
+
+def records(data: bytearray) -> dict[bytes, int]:
+    """Where the records of a root directory are, by identifier; of an image of one session."""
+    volume = PrimaryVolumeDescriptor.parse(bytes(data[16 * BLOCK : 17 * BLOCK]))
+    root = DirectoryRecord.parse(volume.directory_record_for_root_directory)
+    at, found = root.location_of_extent * BLOCK, {}
+    while data[at]:
+        found[bytes(data[at + 33 : at + 33 + data[at + 32]])] = at
+        at += data[at]
+    return found
+
+
+def both(number: int) -> bytes:
+    """In both byte orders (ECMA-119 7.3.3)."""
+    return struct.pack("<I", number) + struct.pack(">I", number)
+
+
+@pytest.mark.parametrize(
+    ("location", "length"), [(0xFFFFFFFF, 0xFFFFFFFF), (None, 0xFFFFFFFF), (0xFFFFFFF0, None)]
+)
+def test_files_beyond_the_end_are_told(
+    tmp_path: Path, location: int | None, length: int | None
+) -> None:
+    image = make_image(folder("", file("bad", b"1" * 3000), file("good", b"2")), label="x", now=NOW)
+    path = written(image, tmp_path / "bad.img")
+    data = bytearray(path.read_bytes())
+    at = records(data)[b"BAD.;1"]
+    if location is not None:
+        data[at + 2 : at + 10] = both(location)
+    if length is not None:
+        data[at + 10 : at + 18] = both(length)
+    path.write_bytes(data)
+    notes = Notes()
+    old = previous_files(ImageStore(path), notes)
+    assert old is not None
+    assert [child.name for child in old.children] == ["good"]
+    bad = "bad (it reaches beyond the end of the disc)"
+    assert notes.sentences() == [f"1 left out because they cannot be read: {bad}."]
+    b"".join(make_session(folder("", file("new")), old, start=9000, label="x", now=NOW).chunks())
+    found = read_iso_session(ImageStore(path), Notes())
+    assert found is not None
+    assert found.unreadable == [bad]
+
+
+def test_sections_that_end_within_a_block_are_written_anew(tmp_path: Path) -> None:
+    tree = folder("", file("one", b"1" * 3000), file("two", b"2" * 5000))
+    path = written(make_image(tree, label="x", now=NOW), tmp_path / "sections.img")
+    data = bytearray(path.read_bytes())
+    found = records(data)
+    data[found[b"ONE.;1"] + 25] |= 0x80  # another section follows (ECMA-119 9.1.6)
+    at = found[b"TWO.;1"] + 33
+    data[at : at + 6] = b"ONE.;1"
+    path.write_bytes(data)
+    old = previous_files(ImageStore(path))
+    assert old is not None
+    (only,) = old.children
+    assert (only.size, only.sections) == (8000, ())
+    session = make_session(folder(""), old, start=9000, label="x", now=NOW)
+    assert b"1" * 3000 + b"2" * 5000 in b"".join(session.chunks())
+
+
+def test_a_directory_that_was_moved_into_itself(tmp_path: Path) -> None:
+    """A child link (RRIP 4.1.5.1) that leads to a directory above it."""
+    iso = PyCdlib()
+    iso.new(rock_ridge="1.09", interchange_level=3)
+    path = ""
+    for number in range(1, 10):  # the eighth is moved
+        path += f"/D{number}"
+        iso.add_directory(path, rr_name=f"d{number}")
+    written_to = io.BytesIO()
+    iso.write_fp(written_to)
+    data = bytearray(written_to.getvalue())
+    at = data.index(b"CL\x0c\x01") + 4
+    data[at : at + 8] = both(iso.get_record(iso_path="/D1").extent_location())
+    image = tmp_path / "loop.img"
+    image.write_bytes(data)
+    notes = Notes()
+    old = previous_files(ImageStore(image), notes)
+    assert old is not None
+    assert [path for path, _ in old.walk()][-1] == "d1/d2/d3/d4/d5/d6/d7"
+    assert notes.sentences() == [
+        "1 left out (second names of directories): d1/d2/d3/d4/d5/d6/d7/d8."
+    ]
+
+
+def test_directories_that_overlap_are_not_read_for_ever(tmp_path: Path) -> None:
+    """Each a block further on in a long row of the same records."""
+    tree = folder("", *(folder(f"{number:03}") for number in range(300)))
+    path = written(make_image(tree, label="x", now=NOW), tmp_path / "overlap.img")
+    data = bytearray(path.read_bytes())
+    for at in list(records(data).values())[2:]:
+        data[at + 10 : at + 18] = both(300 * BLOCK)
+    path.write_bytes(data + bytes(400 * BLOCK))
+    with pytest.raises(DamagedError):
+        previous_files(ImageStore(path))
