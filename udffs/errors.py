@@ -302,6 +302,12 @@ class TooManyDirectoriesError(CallerError):
     """ISO 9660 knows at most 65,535 directories, and there are {count}."""
 
 
+class ImageTooLargeError(CallerError):
+    """An image can hold at most {most} TB, and the files are larger."""
+
+    errno = errno.EFBIG
+
+
 # -- the disc's fault --------------------------------------------------------
 
 

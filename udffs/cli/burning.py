@@ -278,7 +278,9 @@ def _plan(out: Output, wishes: Wishes, settings: Settings, drive: Drive) -> Plan
     choice = choose(out, wishes, settings, now)
     burning.check_fits(choice.selection.blocks, target)  # before anything is asked
     mode = of_drive.burn_mode if wishes.tao is None else ("tao" if wishes.tao else "sao")
-    old = None if target.blank or wishes.no_import else _earlier(out, drive, choice.selection)
+    old = (
+        None if target.blank or wishes.no_import else _earlier(out, drive, choice.selection, target)
+    )
     image, label = _mastered(out, wishes, choice.selection, now, target.start, old)
     blocks = burning.track_size(image, burning.MODES[mode])
     burning.check_fits(blocks, target)
@@ -287,10 +289,10 @@ def _plan(out: Output, wishes: Wishes, settings: Settings, drive: Drive) -> Plan
     return Plan(target, choice, image, label, mode, blocks, left, verify)
 
 
-def _earlier(out: Output, drive: Drive, selection: Selection) -> Source | None:
+def _earlier(out: Output, drive: Drive, selection: Selection, target: Target) -> Source | None:
     """What earlier sessions hold, to be shown in the new one."""
     notes = Notes()
-    old = burning.earlier_files(drive, notes)
+    old = burning.earlier_files(drive, notes, target)
     for note in notes.sentences():
         out.note(note)
     if old is not None and (names := burning.replaced(old, selection.root)):

@@ -22,6 +22,7 @@ from media.burning import burn as burn_track
 from media.errors import MediaError
 from media.store import open_store
 from udffs.commit.opening import why_never
+from udffs.commit.write_once import FIRST_SESSION_GAP, LATER_SESSION_GAP
 from udffs.errors import (
     AlreadyClosedError,
     AlreadyFormattedError,
@@ -34,7 +35,7 @@ from udffs.mastering.image import make_image
 from udffs.mastering.notes import Notes
 from udffs.mastering.previous import previous_files
 from udffs.mastering.session import make_session
-from udffs.mastering.sources import Source, SourceTree
+from udffs.mastering.sources import Source, SourceTree, new_blocks
 from udffs.mastering.staging import Placed
 from udffs.mastering.streaming import StreamedImage
 from udffs.mastering.verify import Digests, Verified, content_blocks, verify
@@ -47,8 +48,6 @@ BLOCK = 2048
 #: Blocks behind the image, the ending among them
 PADDING = {BurnMode.TAO: 150, BurnMode.SAO: 1}
 _PIECE = 512 * BLOCK
-#: Blocks that lead-out, lead-in and pre-gap take before a second session, and a later one
-_SECOND_SESSION, _LATER_SESSION = 11_400, 6_900
 
 MODES = {"tao": BurnMode.TAO, "sao": BurnMode.SAO}
 
@@ -63,6 +62,10 @@ PACKET_VOLUME = (
     "show its files and the new ones through ISO 9660; to systems that look for UDF the volume "
     "stays as it is, and nothing more can be written to it. --force burns all the same; "
     "`udffs mount {drive}` goes on with the volume."
+)
+WRITTEN_ANEW = (
+    "What of earlier sessions has to be written once more, because ISO 9660 cannot show it where "
+    "it is (--no-import leaves it out),"
 )
 CUT_OFF = (
     "a burn on it was cut off in the middle; --force closes what there is of it, which takes the "
@@ -87,7 +90,7 @@ class Target(NamedTuple):
 
     def left(self, blocks: int) -> int:
         """Blocks for a later session, if one of so many is burnt now."""
-        between = _SECOND_SESSION if self.blank else _LATER_SESSION
+        between = FIRST_SESSION_GAP if self.blank else LATER_SESSION_GAP
         return max(0, self.free - blocks - between)
 
 
@@ -170,8 +173,7 @@ def select(placed: Sequence[Placed], now: int) -> Selection:
     root = tree.finish()
     names = [source for _path, source in root.walk() if not source.is_directory]
     sizes = {source.serial: source.size for source in names if source.is_file}
-    blocks = sum(-(-size // BLOCK) for size in sizes.values())
-    return Selection(root, len(names), sum(sizes.values()), blocks, tuple(tree.notes))
+    return Selection(root, len(names), sum(sizes.values()), new_blocks(root), tuple(tree.notes))
 
 
 def master(
@@ -184,15 +186,17 @@ def master(
     return make_session(selection.root, old, start=start, label=label, now=now)
 
 
-def earlier_files(drive: Drive, notes: Notes) -> Source | None:
+def earlier_files(drive: Drive, notes: Notes, target: Target) -> Source | None:
     """What the last session that is whole shows. What of it has to be written anew is
     read now: a disc cannot be read while it is written.
 
-    Raises NotBurnableError for a session that cannot be read."""
+    Raises NotBurnableError for a session that cannot be read, and NoSpaceError where
+    there is more to be written anew than the disc has room for."""
     try:
         store = open_store(drive, writable=False)
         old = previous_files(without_broken(drive, store), notes)
         if old is not None:
+            check_fits(new_blocks(old), target, WRITTEN_ANEW)
             _fetch(old)
     except (DiscError, MediaError) as error:
         why = (
@@ -235,9 +239,14 @@ class _Fetched:
 
 
 def replaced(old: Source, new: Source) -> list[str]:
-    """Files of earlier sessions that new ones take the place of."""
-    paths = {path for path, source in old.walk() if not source.is_directory}
-    return [path for path, source in new.walk() if path in paths and not source.is_directory]
+    """What of earlier sessions new files take the place of, or new directories (of two
+    directories both are shown)."""
+    kinds = {path: source.is_directory for path, source in old.walk()}
+    return [
+        path
+        for path, source in new.walk()
+        if path in kinds and not (source.is_directory and kinds[path])
+    ]
 
 
 def track_size(image: StreamedImage, mode: BurnMode) -> int:
@@ -245,11 +254,11 @@ def track_size(image: StreamedImage, mode: BurnMode) -> int:
     return max(image.blocks + PADDING[mode], SHORTEST_TRACK)
 
 
-def check_fits(blocks: int, target: Target) -> None:
+def check_fits(blocks: int, target: Target, what: str = "It") -> None:
     """Raises NoSpaceError, in MB."""
     if blocks > target.free:
         raise NoSpaceError(
-            f"It does not fit on the disc: it needs {_megabytes(blocks)}, and "
+            f"{what} does not fit on the disc: it needs {_megabytes(blocks)}, and "
             f"{_megabytes(target.free)} are left.",
             needed=blocks,
             free=target.free,

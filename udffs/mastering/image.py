@@ -11,7 +11,7 @@ from udffs.errors import CallerError, TooManyDirectoriesError
 from udffs.mastering import records
 from udffs.mastering.naming import Names, names_of
 from udffs.mastering.notes import Notes
-from udffs.mastering.sources import Source, count_links
+from udffs.mastering.sources import Source, check_size, count_links
 from udffs.mastering.streaming import Extent, Sink, StreamedImage
 from udffs.ondisc.modes import build_path, parse_path
 
@@ -47,7 +47,7 @@ def make_image(root: Source, *, label: str, now: int) -> StreamedImage:
     """An image of a tree: ISO 9660 level 3, Joliet, Rock Ridge and UDF over the same data.
 
     `now` is its date, epoch nanoseconds. No content is read. Raises
-    TooManyDirectoriesError.
+    TooManyDirectoriesError and ImageTooLargeError.
     """
     return _Layout(root, label, now).image()
 
@@ -66,6 +66,7 @@ class _Layout:
 
     def image(self) -> StreamedImage:
         count_links(self._root)
+        check_size(self._root)
         directories = sum(source.is_directory for _, source in self._root.walk())
         if directories > MAX_DIRECTORIES:
             raise TooManyDirectoriesError(count=directories)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from udffs.commit.bridge.plan import IsoPlan
 from udffs.commit.bridge.tree import Item, Section
 from udffs.mastering.notes import Notes
-from udffs.mastering.sources import Source, count_links
+from udffs.mastering.sources import Source, check_size, count_links
 from udffs.mastering.streaming import BLOCK, Extent, StreamedImage
+from udffs.ondisc.iso9660 import MAX_SECTION
 
 __all__ = ["make_session", "merged"]
 
@@ -21,9 +22,6 @@ DESCRIPTORS = 16
 DESCRIPTOR_BLOCKS = 3
 """The primary and the Joliet volume descriptor, and the terminator."""
 
-LARGEST_SECTION = 0xFFFFF800
-"""Bytes of whole blocks that one directory record can tell (ECMA-119 9.1.4)."""
-
 
 def make_session(
     root: Source, old: Source | None, *, start: int, label: str, now: int
@@ -32,10 +30,12 @@ def make_session(
     `root`; of two of one path that of `root`, directories are merged.
 
     `old` is what `previous_files` gives: what has sections is not written again.
-    `now` is the session's date, epoch nanoseconds. No content is read.
+    `now` is the session's date, epoch nanoseconds. No content is read. Raises
+    ImageTooLargeError.
     """
     whole = root if old is None else merged(old, root)
     count_links(whole)
+    check_size(whole)
     session = _Session(whole)
     plan = IsoPlan(session.items, label=label, now=now)
     first = start + DESCRIPTORS + DESCRIPTOR_BLOCKS
@@ -161,6 +161,6 @@ class _Session:
 def _sections(size: int, block: int) -> list[Section]:
     """Sections that lie one behind the other."""
     return [
-        (block + offset // BLOCK, min(size - offset, LARGEST_SECTION))
-        for offset in range(0, size, LARGEST_SECTION)
+        (block + offset // BLOCK, min(size - offset, MAX_SECTION))
+        for offset in range(0, size, MAX_SECTION)
     ]

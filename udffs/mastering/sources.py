@@ -17,6 +17,7 @@ from typing import Protocol
 from udffs.commit.bridge.tree import Section
 from udffs.errors import (
     EntryExistsError,
+    ImageTooLargeError,
     NoSuchEntryError,
     SourceChangedError,
     UnreadableSourcesError,
@@ -28,11 +29,18 @@ __all__ = [
     "Content",
     "Source",
     "SourceTree",
+    "check_size",
     "count_links",
     "from_paths",
+    "new_blocks",
     "usable_text",
 ]
 
+
+BLOCK = 2048
+
+MOST_BLOCKS = 0xF0000000
+"""Blocks of all content in an image; what describes it takes numbers as well."""
 
 LEFT_OUT = "left out (sockets and device nodes)"
 
@@ -401,6 +409,19 @@ def from_paths(
     if notes is not None:
         notes.extend(tree.notes)
     return root
+
+
+def new_blocks(root: Source) -> int:
+    """Blocks of the files that have no sections yet, each once; holes count in full. The
+    files are numbered (:func:`count_links`)."""
+    sizes = {one.serial: one.size for _, one in root.walk() if one.is_file and not one.sections}
+    return sum(-(-size // BLOCK) for size in sizes.values())
+
+
+def check_size(root: Source) -> None:
+    """Raises ImageTooLargeError where block numbers of 32 bits do not do for its files."""
+    if new_blocks(root) > MOST_BLOCKS:
+        raise ImageTooLargeError(most=f"{MOST_BLOCKS * BLOCK / 1e12:.1f}")
 
 
 def count_links(root: Source) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 
 from media.errors import MediaError
+from udffs.commit.bridge.cost import MOST_SECTIONS
 from udffs.commit.bridge.tree import Section
 from udffs.commit.rewritable.opening import own_keys
 from udffs.errors import DiscError, UnreadableFilesError
@@ -122,10 +123,6 @@ class VolumeTree:
         return source
 
 
-MAX_SECTIONS = 90
-"""Sections of a file beyond which Linux gives its ISO 9660 view up (at 100)."""
-
-
 def _sections(inode: Inode) -> tuple[Section, ...]:
     """Where a file lies on the disc; nothing if an ISO 9660 view cannot tell it."""
     sections: list[Section] = []
@@ -138,7 +135,7 @@ def _sections(inode: Inode) -> tuple[Section, ...]:
         else:
             sections.append((run.block, run.length))
     complete = sum(length for _, length in sections) == inode.size
-    return tuple(sections) if complete and len(sections) <= MAX_SECTIONS else ()
+    return tuple(sections) if complete and len(sections) <= MOST_SECTIONS else ()
 
 
 def from_volume(

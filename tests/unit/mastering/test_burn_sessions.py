@@ -86,6 +86,33 @@ def test_the_new_file_is_the_one_of_its_name(bench: Bench) -> None:
     assert contents(bench) == wanted(second)
 
 
+def test_a_file_in_the_place_of_a_directory_is_told(bench: Bench) -> None:
+    first, second = folder(bench, "same", 4000), bench.folder / "second"
+    bench.blank()
+    bench.ok("burn", bench.disc, first)
+    second.mkdir()
+    (second / "same").write_bytes(b"a file")
+    bench.ok("burn", bench.disc, second / "same")
+    assert "Earlier files of the same name are not shown any more: same." in bench.err
+
+
+def test_holes_that_cannot_be_written_out_stop_it_at_once(bench: Bench) -> None:
+    """Not before the host's disc is full of zeros."""
+    from support.discs import Author, Clock, mounted
+
+    bench.blank()
+    bench.ok("format", bench.disc, "--label", "Packets", "--no-bridge")
+    with mounted(bench.disc, bench.folder / "spool", Clock()) as filesystem:
+        author = Author(filesystem, {})
+        author.file("holes", b"x")
+        filesystem.truncate("/holes", 30 << 30)
+    bench.ok("close", bench.disc)
+    new = folder(bench, "new", 4000)
+    assert bench.udffs("burn", bench.disc, f"{new}/.", "--force") == 8
+    assert "--no-import" in bench.err
+    bench.ok("burn", bench.disc, f"{new}/.", "--force", "--no-import")
+
+
 def test_without_import_only_the_new_files_are_shown(bench: Bench) -> None:
     first, second = folder(bench, "first", 4000), folder(bench, "second", 4000)
     bench.blank()

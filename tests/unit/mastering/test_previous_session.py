@@ -16,7 +16,7 @@ from support.trees import NOW, appended, file, folder, link, written
 
 from media.errors import MediaError, UnreadableBlockError
 from media.store import ImageStore, SessionSpan
-from udffs.errors import DamagedError, DiscError, NotUdfError
+from udffs.errors import DamagedError, DiscError, ImageTooLargeError, NotUdfError
 from udffs.mastering.export import exported_disc
 from udffs.mastering.image import make_image
 from udffs.mastering.notes import Notes
@@ -242,6 +242,16 @@ def test_a_directory_that_was_moved_into_itself(tmp_path: Path) -> None:
     assert notes.sentences() == [
         "1 left out (second names of directories): d1/d2/d3/d4/d5/d6/d7/d8."
     ]
+
+
+@pytest.mark.parametrize("size", [10**13, 10**17, 2**63])
+def test_sizes_that_no_image_can_hold(size: int) -> None:
+    tree = folder("", file("giant"))
+    tree.children[0].size = size
+    with pytest.raises(ImageTooLargeError):
+        make_image(tree, label="x", now=NOW)
+    with pytest.raises(ImageTooLargeError):
+        make_session(tree, None, start=100, label="x", now=NOW)
 
 
 def test_directories_that_overlap_are_not_read_for_ever(tmp_path: Path) -> None:

@@ -18,13 +18,13 @@ from collections.abc import Iterable
 from udffs.commit.nodes import Extent, State
 from udffs.commit.plan import Job, Placed, merge_runs
 from udffs.ondisc.hot import MAX_EMBEDDED
+from udffs.ondisc.iso9660 import MAX_SECTION as LONGEST_SECTION
 from udffs.ondisc.osta import BRIDGE_RECORDS_UNIT, BRIDGE_ZEROS_UNIT, BridgeCost
 from udffs.volume import Run
 from udffs.volume.model import BLOCK
 
 MOST_SECTIONS = 90  # of a file; with more of them it is written out in one piece
 MOST_HOLES = 8192  # blocks of a file; with more of them it is left out
-LONGEST_SECTION = (1 << 32) - BLOCK  # bytes (ECMA-119 9.1.4)
 
 ZEROS = 1 << 48  # one block of the run of zeros
 _MANY = 1 << 40  # of them; so many that nobody counts them any more
