@@ -248,7 +248,9 @@ def test_random_trees_to_the_last_block(seed: int, burner: Burner, tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200, func_only=False)
-@pytest.mark.parametrize("way", [*WAYS[:3], *MORE[:4]], ids=lambda way: way.__name__)
+@pytest.mark.parametrize(
+    "way", [*WAYS[:3], embedded_files, directories], ids=lambda way: way.__name__
+)
 def test_a_whole_disc(way: Way, tmp_path: Path) -> None:
     """A CD of 74 minutes, filled to the last block that programs may have."""
     burner = bridged("cd-r-74")
