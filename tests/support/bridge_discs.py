@@ -85,9 +85,11 @@ def make_bridge_disc(
     *,
     revision: int = 0x0201,
     final: bool = False,
+    leave_open: bool = False,
     kind: str = "cd-r-80",
 ) -> BridgeDisc:
-    """A new disc, formatted with a bridge, each session closed; ``final`` the last."""
+    """A new disc, formatted with a bridge, each session closed; ``final`` the last, or
+    that one left open."""
     image = folder / f"{name}.img"
     clock = Clock()
     virtual.create(image, kind)
@@ -104,8 +106,9 @@ def make_bridge_disc(
             write(author)
             filesystem.sync()
             trees.append(account(author))
-            said = filesystem.close_disc(final=final and number == len(sessions))
-            notes.append(said)
+            last = number == len(sessions)
+            if not (last and leave_open):
+                notes.append(filesystem.close_disc(final=final and last))
     store = open_block_store(str(image))
     starts = [span.start for span in store.sessions]
     store.close()

@@ -11,6 +11,7 @@ import pytest
 import vm
 from support import machine
 from support.bridge_discs import BridgeDisc, difficult, later, make_bridge_disc, many, nothing
+from support.discs import Author
 from support.iso_kernel import ISO_WAYS, Mount, as_isofs, kernel_views
 from support.iso_strangers import (
     as_isoinfo,
@@ -248,3 +249,37 @@ class TestKernel:
             return
         assert isinstance(view, dict), view
         compare(view, discs(name).tree, f"udf, {name}, {where}", tick=1000)
+
+
+def small(author: Author) -> None:
+    author.directory("folder")
+    author.file("folder/plain", b"plain" * 1000)
+    author.file("embedded", b"embedded")
+
+
+def small_too(author: Author) -> None:
+    author.file("folder/new", b"new" * 1000)
+    author.delete("embedded")
+
+
+@pytest.mark.vm
+def test_open_discs_in_a_drive(kernel_vm: Callable[..., vm.Result], tmp_path: Path) -> None:
+    """The first blocks of an open session cannot be read; a disc is UDF all the same, and
+    what its last closed session showed by ISO 9660 is still there."""
+    sessions = {"one": [small], "two": [small, small_too]}
+    one, two = (
+        make_bridge_disc(tmp_path, name, made, leave_open=True) for name, made in sessions.items()
+    )
+    mounts = [Mount("sr0", "udf"), Mount("sr1", "udf"), Mount("sr1", "iso9660")]
+    with ExitStack() as stack:
+        burners = [virtual.open_burner(disc.image, writable=False) for disc in (one, two)]
+        for burner in burners:
+            stack.callback(burner.close)
+        urls = [stack.enter_context(serve(burner.execute)) for burner in burners]
+        first, second, before = kernel_views(kernel_vm, mounts, tmp_path, burners=urls)
+    assert isinstance(first, dict), first
+    compare(first, one.tree, "udf, an open disc", tick=1000)
+    assert isinstance(second, dict), second
+    compare(second, two.tree, "udf, an open second session", tick=1000)
+    assert isinstance(before, dict), before
+    compare(before, as_isofs(two.shown(0)), "isofs, the session before the open one")
