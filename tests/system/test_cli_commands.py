@@ -82,7 +82,7 @@ def test_a_whole_life(disc: Disc) -> None:
     done = disc.udffs("unmount", disc.image, "--leave-open")
     assert "The disc is safe" in done.stdout and "left open" in done.stderr
     text = disc.udffs("info", disc.image).stdout
-    assert "still open" in text and "1, in 1 directories" in text
+    assert "still open" in text and "1, in 1 directory" in text
     for word in ("Live", "Hidden", "Free", "Reserved", "Readable"):
         assert re.search(rf"^{word} ", text, re.MULTILINE), word
     assert "more can be added" in disc.udffs("close", disc.image).stdout

@@ -105,6 +105,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _failed(error: BaseException, words: Sequence[str]) -> int:
     from udffs.cli.exitcodes import INTERNAL, exit_code
+    from udffs.cli.output import shown
 
     code = exit_code(error)
     text = str(error) or type(error).__name__
@@ -112,10 +113,12 @@ def _failed(error: BaseException, words: Sequence[str]) -> int:
         text = "Interrupted."
     elif code == INTERNAL:
         _explain(error)
+    elif isinstance(error, OSError) and error.strerror:
+        text = ": ".join([error.strerror, *filter(None, [error.filename])])
     if "--json" in words:
         kind = getattr(error, "kind", type(error).__name__)
         click.echo(json.dumps({"error": {"kind": kind, "message": text, "exit_code": code}}))
-    click.echo(f"udffs: {text}", err=True)
+    click.echo(shown(f"udffs: {text}"), err=True)
     return code
 
 

@@ -16,7 +16,7 @@ import click
 
 from media.errors import BurnFailedError, BurnStoppedError
 from udffs.cli.erase import must_not_be_mounted
-from udffs.cli.output import Event, Output, duration, local_progress, size
+from udffs.cli.output import Event, Output, counted, duration, local_progress, size
 from udffs.cli.stage import changes, named
 from udffs.errors import (
     NotConfirmedError,
@@ -152,8 +152,7 @@ def to_image(out: Output, wishes: Wishes, file: Path) -> None:
 
 def contents(selection: Selection) -> str:
     """How much it is, in words."""
-    files = "1 file" if selection.files == 1 else f"{selection.files} files"
-    return f"{files}, {megabytes(selection.size)}"
+    return f"{counted(selection.files, 'file', 'files')}, {megabytes(selection.size)}"
 
 
 def _mastered(
@@ -307,8 +306,9 @@ def announcement(plan: Plan, wishes: Wishes, drive: Drive) -> str:
     if not plan.target.blank:
         where += f", as session {plan.target.sessions + 1}"
     test = ", with the laser off" if wishes.test_write else ""
+    go = "goes" if plan.choice.selection.files == 1 else "go"
     return (
-        f'{contents(plan.choice.selection)} go on {where}, as "{plan.label}" '
+        f'{contents(plan.choice.selection)} {go} on {where}, as "{plan.label}" '
         f"({MODE_WORDS[plan.mode]}{test}); this takes {size(plan.blocks)}, and {then}."
         f"{_time(plan, drive)}"
     )

@@ -25,9 +25,12 @@ OPEN_PLAIN = (
 )
 
 
-def describe_closing(cost: Mapping[str, Any], store: BlockStore) -> dict[str, Any]:
+def describe_closing(
+    cost: Mapping[str, Any], store: BlockStore, *, unsaved: bool = False
+) -> dict[str, Any]:
     """The fields of a ClosingCost by names for people, and the seconds that closing takes
-    (None if the drive's speed is not known)."""
+    (None if the drive's speed is not known). ``unsaved``: files that are not on the disc
+    yet are counted in."""
     closed = sum(span.end is not None for span in store.sessions)
     speed = getattr(store, "blocks_per_second", None)
     burnt = int(cost["commit"]) + (NEXT_SESSION if closed else FIRST_SESSION)
@@ -38,6 +41,7 @@ def describe_closing(cost: Mapping[str, Any], store: BlockStore) -> dict[str, An
         "free_after": cost["free_after"],
         "next_session": cost["next_possible"],
         "seconds": burnt / speed if speed else None,
+        "unsaved": unsaved,
     }
 
 
@@ -89,6 +93,8 @@ def sentence(closing: Mapping[str, Any]) -> str:
     view = (
         "the ISO 9660 view and the final tables" if closing["bridge_blocks"] else "the final tables"
     )
+    if closing["unsaved"]:
+        view = f"what is not saved yet{',' if closing['bridge_blocks'] else ' and'} {view}"
     takes = f"Closing takes {size(closing['blocks'])} for {view}"
     if not closing["next_session"]:
         return f"{takes}; no further session fits."

@@ -162,7 +162,7 @@ def rewritable_room(volume: Volume) -> dict[str, int] | None:
 def describe_mounted(store: BlockStore, medium: Medium, filesystem: FileSystem) -> dict[str, Any]:
     """The same of a disc that is mounted, from the process that serves it."""
     status = filesystem.status()
-    cost = status.get("closing")
+    cost, unsaved = status.get("closing"), bool(status.get("unsaved_bytes"))
     volume = filesystem.volume
     room = filesystem.statfs()
     told: dict[str, Any] = {
@@ -188,7 +188,7 @@ def describe_mounted(store: BlockStore, medium: Medium, filesystem: FileSystem) 
         "space": space,
         **{key: status.get(key) for key in ("unsaved_bytes", "commits", "blocks_written", "spool")},
         "bridge": has_iso_view(store, volume) if cost is None else cost["bridge"] > 0,
-        "closing": None if cost is None else describe_closing(cost, store),
+        "closing": None if cost is None else describe_closing(cost, store, unsaved=unsaved),
         "read_only": filesystem.read_only,
         "error": status.get("error"),
         "notes": status["notes"],

@@ -46,6 +46,7 @@ TABLE: tuple[Row, ...] = (
             udffs.NotMountedError,
             udffs.NotStagedError,
             udffs.StagedMissingError,
+            FileNotFoundError,
         ),
     ),
     Row(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from udffs.cli.output import Output, local_progress, reports, size
+from udffs.cli.output import Output, counted, local_progress, reports, size
 
 if TYPE_CHECKING:
     from udffs.control import Entry
@@ -191,9 +191,11 @@ def _told(
 
 
 def _text(told: dict[str, Any]) -> str:
+    files = counted(told["files"], "file", "files")
+    directories = counted(told["directories"], "directory", "directories")
     lines = [
-        f'{told["image"]} is an image of "{told["label"]}": {told["files"]} files in '
-        f"{told['directories']} directories, {size(told['blocks'])}."
+        f'{told["image"]} is an image of "{told["label"]}": {files} in {directories}, '
+        f"{size(told['blocks'])}."
     ]
     if told["unreadable"]:
         lines.append(f"Missing, because they cannot be read ({len(told['unreadable'])}):")

@@ -99,13 +99,19 @@ def of_mount(out: Output, entry: Entry, needs: Needs) -> Fit:
 def of_disc(drive: str, needs: Needs) -> tuple[Fit, bool]:
     """For a disc that is not mounted; and whether it has to be formatted first.
 
-    Raises ReadOnlyError if nothing can be added to it."""
-    from media import discovery
+    Raises ReadOnlyError or ReadOnlyMediumError if nothing can be added to it."""
+    from media import discovery, errors
     from udffs import settings
+    from udffs.cli.opening import NO_STATE
     from udffs.commit.fitting import fit
 
     chosen = settings.load().for_drive(drive)
-    with contextlib.closing(discovery.open_drive(drive, writable=False)) as burner:
+    try:
+        burner = discovery.open_drive(drive, writable=False)
+    except errors.NotADiscImageError:
+        discovery.open_block_store(drive, writable=False).close()
+        raise errors.ReadOnlyMediumError(why=NO_STATE.format(drive=drive)) from None
+    with contextlib.closing(burner):
         room, blank = room_in(burner, chosen)
         return fit(room, needs), blank
 

@@ -24,7 +24,7 @@ from udffs.cli.describing import (
     why_unclean,
 )
 from udffs.cli.opening import FULL
-from udffs.cli.output import Output, local_progress, reports, size
+from udffs.cli.output import Output, counted, local_progress, reports, size
 from udffs.errors import BlankDiscError, DiscError
 
 if TYPE_CHECKING:
@@ -285,7 +285,10 @@ def _volume_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if volume.get("unclean"):
         yield "State", volume["unclean"]
     if volume["files"] >= 0:
-        yield "Files", f"{volume['files']}, in {volume['directories']} directories"
+        yield (
+            "Files",
+            f"{volume['files']}, in {counted(volume['directories'], 'directory', 'directories')}",
+        )
     if "last_commit" in volume:
         yield "Last saved", volume["last_commit"]
     if volume["write_protected"]:
@@ -335,10 +338,12 @@ def _space_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     closing = told.get("closing")
     for name, blocks in space.items():
         what = ""
-        if name == "reserved" and closing and blocks:
+        if name == "reserved" and closing and closing["blocks"] <= blocks:
             what = f" (closing takes {size(closing['blocks'])} of it at most)"
         yield name.capitalize(), f"{size(blocks)}{what}"
+    if told.get("status") == "appendable" and told["volume"] and told["volume"]["kind"] != "vat":
+        yield "Burn", f"`udffs burn` can add a session of up to {size(told['blocks_unwritten'])}"
     staged = told.get("staged")
     if staged and staged["files"]:
-        files = "1 file" if staged["files"] == 1 else f"{staged['files']} files"
+        files = counted(staged["files"], "file", "files")
         yield "Staged", f"{files}, {size(-(-staged['bytes'] // 2048))}, not on a disc yet"

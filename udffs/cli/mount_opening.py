@@ -115,5 +115,6 @@ class DiscOpener:
         """What to do with a rewritable disc that takes no more, as it was written."""
         if medium.erasable and not is_rewritable(store):
             closed = not getattr(store, "appendable", True)
-            if closed or filesystem.statfs().available == 0:
+            burnt = filesystem.volume.vat is None  # in one go: it may well have room
+            if closed or (not burnt and filesystem.statfs().available == 0):
                 self._note(FULL.format(drive=self._request.drive))

@@ -25,13 +25,13 @@ class Output:
     def say(self, text: str) -> None:
         """A sentence for people."""
         if not self.json:
-            click.echo(text)
+            click.echo(shown(text))
 
     def note(self, text: str) -> None:
         """Something to know, not an error; also among the result's notes."""
         self.notes.append(text)
         if not self.json:
-            click.echo(f"Note: {text}", err=True)
+            click.echo(shown(f"Note: {text}"), err=True)
 
     def result(self, data: Mapping[str, Any], text: str = "") -> None:
         """What the command has to report."""
@@ -39,7 +39,7 @@ class Output:
             notes = {"notes": self.notes} if self.notes else {}
             click.echo(json.dumps({**data, **notes}, indent=2, default=str))
         elif text:
-            click.echo(text)
+            click.echo(shown(text))
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[Event], None]]:
@@ -78,7 +78,8 @@ class _Bar:
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with contextlib.suppress(Exception):  # after a Ctrl-C in the middle of drawing
+                self._bar.stop()
 
     def show(self, what: str, fraction: float) -> None:
         import time
@@ -123,6 +124,18 @@ def reports(command: Callable[..., Any]) -> Callable[..., Any]:
 def local_progress(show: Callable[[Event], None], what: str) -> Callable[[float], None]:
     """A callback for work in this process, shown like that of a mount."""
     return lambda fraction: show({"event": "progress", "what": what, "fraction": fraction})
+
+
+def shown(text: str) -> str:
+    """Text with names of files in it as a terminal can show it: bytes that are no text,
+    and what would move the cursor or change colours, are replaced."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in text)
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """A number with its word: "1 file"."""
+    return f"{number} {one if number == 1 else several}"
 
 
 def size(blocks: int) -> str:

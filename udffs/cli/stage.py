@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from udffs.cli import output
 from udffs.cli.output import Output, local_progress, reports
 
 if TYPE_CHECKING:
@@ -123,8 +124,9 @@ def show_list(out: Output, drive: str | None) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask before the only copy of a file is deleted.")
 @reports
 def remove(out: Output, names: tuple[str, ...], drive: str | None, yes: bool) -> None:
-    """Take files off the list: by their names on the disc, or by where they came from.
+    """Take files off the list.
 
+    They are named as on the disc, or by where they came from.
     What is staged by reference is not touched. Copies are deleted; where a copy is
     the only one there is, that has to be confirmed.
 
@@ -229,7 +231,7 @@ def _rows(lines: Sequence[Staged]) -> list[str]:
     cells = [
         (
             shown(line.name),
-            "1 file" if line.files == 1 else f"{line.files} files",
+            output.counted(line.files, "file", "files"),
             megabytes(line.size),
             shown("; ".join([HOW[line.how].format(source=line.source), *changes(line.since)])),
         )
@@ -243,10 +245,8 @@ def _rows(lines: Sequence[Staged]) -> list[str]:
 
 
 def shown(text: str) -> str:
-    """A name of the host as it can be shown: bytes that are no text, and what would
-    move the cursor, are replaced."""
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    """A name of the host in one line."""
+    return output.shown(text).replace("\n", "\ufffd")
 
 
 def changes(since: Difference) -> list[str]:

@@ -37,7 +37,7 @@ def why_read_only(store: BlockStore, volume: Volume) -> str | None:
 def why_never(store: SequentialStore | RewritableStore, volume: Volume) -> str | None:
     """The same, however the disc was opened."""
     if volume.write_protected:
-        return f"it is write-protected: {volume.write_protected}"
+        return volume.write_protected
     if volume.revision not in WRITABLE_REVISIONS:
         return f"UDF {volume.revision >> 8}.{volume.revision & 0xFF:02x} cannot be written here"
     if isinstance(store, SequentialStore):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -34,6 +35,9 @@ def write(
     sources raise."""
     if not replace:
         _check_free(file)
+    if not file.absolute().parent.is_dir():
+        missing = str(file.parent)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), missing)
     part = file.with_name(file.name + ".part")
     with contextlib.suppress(FileExistsError):
         part.touch()

@@ -38,7 +38,8 @@ def check_room(place: Path, needed: int, used: int, limit: int) -> None:
     if needed + MARGIN > free:
         raise StashFullError(
             where=place,
-            why=f"they need {megabytes(needed)}, and the host has {megabytes(free)} left there; "
+            why=f"they need {megabytes(needed)}, and the host has {megabytes(free)} left there, of "
+            f"which {megabytes(MARGIN)} are kept free; "
             "stash in the settings says where it is",
         )
 

@@ -123,7 +123,10 @@ def recognition_note(source: Source) -> str | None:
     if found is None or found & _VOLUMES:
         return None
     if ISO_9660 in found:
-        return "the last session is ISO 9660 alone; this is the volume of an earlier one"
+        return (
+            "the last session is ISO 9660 alone, and what came with it is not seen here; this is "
+            "the volume of an earlier one (`udffs export` makes an image of what the last shows)"
+        )
     return "the volume recognition sequence is missing; other systems may not recognise the disc"
 
 

@@ -41,6 +41,16 @@ def described(
             "the next; 31.0 MB are left for another session.",
         ),
         (
+            {**described(free_after=0), "unsaved": True},
+            "Closing takes 2.1 MB for what is not saved yet, the ISO 9660 view and the final "
+            "tables; no further session fits.",
+        ),
+        (
+            {**described(free_after=0, bridge=0), "unsaved": True},
+            "Closing takes 2.1 MB for what is not saved yet and the final tables; no further "
+            "session fits.",
+        ),
+        (
             described(free_after=0),
             "Closing takes 2.1 MB for the ISO 9660 view and the final tables; no further "
             "session fits.",

@@ -114,7 +114,7 @@ class View:
             sections = tuple(s for part in waiting.parts for s in part.sections())
             if len(sections) > MOST_SECTIONS:
                 waiting.directory.children.remove(waiting.item)
-                self._leave_out("the drive has written them in too many pieces", waiting.path)
+                self._leave_out("the drive has written it in too many pieces", waiting.path)
                 continue
             waiting.item.sections = sections
             kept.append(waiting)
@@ -136,7 +136,7 @@ class View:
                 if self._progress is not None and done % 64 == 0:
                     self._progress(min(1.0, done / total))
                 if entry.is_directory and entry.key in seen:
-                    self._leave_out("their directory is linked twice", where)
+                    self._leave_out("its directory is linked twice", where)
                     continue
                 item = self._item(directory, where, entry)
                 if item is None:
@@ -152,7 +152,7 @@ class View:
             for entry in self._volume.entries(self._volume.inode(key)):
                 yield _Entry(entry.name, entry.key, entry.is_directory)
         except (DiscError, MediaError):
-            self._leave_out("their directory cannot be read", f"{path}/")
+            self._leave_out("the directory cannot be read", f"{path}/")
 
     def _item(self, directory: Item, path: str, entry: _Entry) -> Item | None:
         try:
@@ -172,7 +172,7 @@ class View:
             else:
                 item.size = 0
         except (DiscError, MediaError):
-            self._leave_out("they cannot be read", path)
+            self._leave_out("it cannot be read", path)
             return None
         return item
 
@@ -193,7 +193,7 @@ class View:
         parts = self._parts[inode.key]
         if parts is None:
             megabytes = MOST_HOLES * BLOCK >> 20
-            self._leave_out(f"their holes are larger than {megabytes} MiB", path)
+            self._leave_out(f"holes of more than {megabytes} MiB", path)
         return parts
 
     def _find_parts(self, inode: Inode) -> list[_Part] | None:
@@ -282,6 +282,6 @@ def _blocks(size: int) -> int:
 
 
 def _note(why: str, names: list[str]) -> str:
-    shown = ", ".join(names[:SHOWN])
+    shown = ", ".join(name.lstrip("/") for name in names[:SHOWN])
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"Left out of the ISO 9660 view, because {why}: {shown}{more}."
+    return f"Left out of the ISO 9660 view ({why}): {shown}{more}."
