@@ -31,9 +31,11 @@ from udffs.commit import structures
 from udffs.commit.bridge.plan import IsoPlan
 from udffs.commit.bridge.walk import Copy, View
 from udffs.commit.plan import CHUNK, Piece, buffers
+from udffs.commit.reserve import links_of_bridge
 from udffs.commit.session import ANCHOR_AT, OpenSession, reserved_track
 from udffs.commit.structures import VolumeDescription
 from udffs.commit.vat import VatPlan
+from udffs.errors import NoSpaceError
 from udffs.volume.anchors import ISO_9660
 from udffs.volume.model import BLOCK
 
@@ -159,6 +161,9 @@ class Closing:
         except (AddressMovedError, PacketLostError):
             self._give_up(NOT_WRITTEN)
             return None
+        except NoSpaceError:
+            self._give_up(NO_ROOM)
+            return None
         view.place()
         view.copies = []
         return self._plan(view, now)
@@ -179,17 +184,28 @@ class Closing:
         return plan
 
     def _fits(self, view: View, plan: IsoPlan) -> bool:
-        """Whether there is room for it. If not, that is noted, and there is no bridge."""
-        links = 2 * self._store.link_blocks
-        needed = _blocks(view.copies) + plan.blocks + self._vat_blocks + links
-        if needed + ANCHOR_AT + 1 + DESCRIPTORS <= self._store.free_blocks:
-            return True
-        self._give_up(NO_ROOM)
-        return False
+        """Whether there is room for it, and without it once more if it is lost. If not,
+        that is noted, and there is no bridge."""
+        try:
+            self._check_room(_blocks(view.copies) + plan.blocks + DESCRIPTORS + self._last_packet)
+        except NoSpaceError:
+            self._give_up(NO_ROOM)
+            return False
+        return True
+
+    def _check_room(self, blocks: int) -> None:
+        """Raises NoSpaceError if the disc could not be closed any more after so many
+        blocks of a bridge, whatever becomes of them."""
+        store = self._store
+        links = links_of_bridge(blocks, store.packet_limit, store.link_blocks)
+        needed = blocks + links + self._last_packet
+        if needed > store.free_blocks:
+            raise NoSpaceError(needed=needed, free=store.free_blocks)
 
     @property
-    def _vat_blocks(self) -> int:
-        return self._whole_or_not(self._store.next_writable).size
+    def _last_packet(self) -> int:
+        """Blocks of one without a bridge."""
+        return ANCHOR_AT + 1 + self._store.link_blocks
 
     def _whole_or_not(self, address: int) -> VatPlan:
         """The VAT in one piece; one that is longer than the blocks behind the anchor
@@ -216,6 +232,7 @@ class Closing:
                 self._write_long(copies[0])
                 return
             for attempt in range(TRIES):
+                self._check_room(_blocks(copies))
                 addresses, _ = _in_a_row([c.blocks for c in copies], self._store.next_writable)
                 try:
                     self._write_packet(list(map(_piece, addresses, copies)))
@@ -231,6 +248,7 @@ class Closing:
         copy.places = []
         done = failures = 0
         while done < copy.blocks:
+            self._check_room(copy.blocks - done)
             start = self._store.next_writable
             rest = Piece(start, copy.blocks - done, _behind(copy, done))
             try:

@@ -198,9 +198,9 @@ class Reserve(Room):
         return self._with_links(self._kept_for)
 
     def _with_links(self, bridge: int) -> int:
-        """Blocks of a bridge; each of its packets is half full at least, but for some."""
+        """Blocks of a bridge with what its packets take besides."""
         blocks = cost.blocks(bridge)
-        return blocks + (PACKETS_OF_A_BRIDGE + 2 * blocks // self._packet_limit) * self.link_blocks
+        return blocks + links_of_bridge(blocks, self._packet_limit, self.link_blocks)
 
     @property
     def spare(self) -> int:
@@ -244,6 +244,12 @@ class Reserve(Room):
         if entries > self._vat_entries:
             self._vat_entries = entries
             self._count()
+
+
+def links_of_bridge(blocks: int, packet_limit: int, link_blocks: int) -> int:
+    """Link blocks of a bridge of so many blocks: each of its packets is half full at
+    least, but for some."""
+    return (PACKETS_OF_A_BRIDGE + 2 * blocks // packet_limit) * link_blocks
 
 
 def _stepped(cost: int) -> int:

@@ -243,6 +243,31 @@ def test_random_trees_to_the_last_block(seed: int, burner: Burner, tmp_path: Pat
     check(burner, notes, seen, tmp_path)
 
 
+@pytest.mark.parametrize("packet", [1, 2, 3])
+@pytest.mark.parametrize("free", [1400, 1700, 2000])
+def test_a_packet_of_the_bridge_is_lost_where_there_is_no_room_for_another(
+    burner: Burner, tmp_path: Path, free: int, packet: int
+) -> None:
+    """Deleting may have used up what is kept back for that. The disc is closed all the
+    same, without its bridge if need be."""
+    fs = mount(burner, tmp_path / "spool")
+    noise = random.Random(9)
+    for number in range(1000):  # written once more, in more than one packet
+        save(fs, f"/{number}", noise.randbytes(1500))
+    fs.sync()
+    seen = picture(fs)
+    fs.shutdown()
+    track = burner.recorder.medium.tracks[-1]
+    track.limit = store_of(burner).next_writable + free
+    fs = mount(burner, tmp_path / "spool")
+    burner.faults.write_errors = {burner.recorder.packets + packet: "sync"}
+    fs.close_disc(final=True)
+    fs.shutdown()
+    last = mount(burner, tmp_path / "look")
+    assert last.read_only == "the disc is closed"
+    assert not difference(picture(last), seen)
+
+
 # -- whole discs --------------------------------------------------------------------------
 
 
