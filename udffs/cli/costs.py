@@ -63,11 +63,10 @@ def closing_with_bridge(store: BlockStore, volume: Volume) -> dict[str, Any] | N
     from udffs.commit import write_once
     from udffs.commit.bridge.measure import known_or_measured
     from udffs.commit.reserve import Reserve
-    from udffs.commit.session import BRIDGED_BLOCKS
 
     if not isinstance(store, SequentialStore) or volume.vat is None or not store.appendable:
         return None
-    begun = BRIDGED_BLOCKS + write_once.SESSION_OPENING_EXTRA
+    begun = write_once.opening_blocks(bridge=True)
     before = 0
     if store.session_open:
         plain = write_once.reserve_of(store, volume, len(volume.vat.entries)).closing_cost()

@@ -22,9 +22,8 @@ from udffs.commit.reserve import (
 from udffs.commit.rewritable.format import LOG_PACKETS, SPARE_PACKETS
 from udffs.commit.rewritable.space import SpaceMap
 from udffs.commit.rewritable.structures import lay_out, space
-from udffs.commit.session import BRIDGED_BLOCKS, PLAIN_BLOCKS
 from udffs.commit.structures import VolumeDescription
-from udffs.commit.write_once import FIRST_SESSION_GAP, SESSION_OPENING_EXTRA
+from udffs.commit.write_once import FIRST_SESSION_GAP, opening_blocks
 from udffs.ondisc.intentlog import PACKET
 from udffs.volume.model import BLOCK
 
@@ -103,7 +102,7 @@ def _of_a_commit(needs: Needs, link_blocks: int) -> int:
 
 def empty_write_once(store: SequentialStore, *, bridge: bool) -> Reserve:
     """The room on a blank disc once it is formatted."""
-    begun = (BRIDGED_BLOCKS if bridge else PLAIN_BLOCKS) + SESSION_OPENING_EXTRA
+    begun = opening_blocks(bridge)
     return Reserve(
         free=max(0, store.free_blocks - begun),
         link_blocks=store.link_blocks,

@@ -148,10 +148,11 @@ def free_blocks(store: SequentialStore, volume: Volume) -> int:
 
 def opening_cost(store: SequentialStore, *, bridge: bool) -> int:
     """Blocks that a new session takes before anything else."""
-    return 0 if store.session_open else _opening_blocks(bridge)
+    return 0 if store.session_open else opening_blocks(bridge)
 
 
-def _opening_blocks(bridge: bool) -> int:
+def opening_blocks(bridge: bool) -> int:
+    """Blocks that any session takes before anything else, at most."""
     return (BRIDGED_BLOCKS if bridge else PLAIN_BLOCKS) + SESSION_OPENING_EXTRA
 
 
@@ -173,7 +174,7 @@ def reserve_of(store: SequentialStore, volume: Volume, vat_entries: int) -> Rese
         opening=opening_cost(store, bridge=bridged),
         bridge=known_or_measured(volume) if bridged else None,
         session_gap=session_gap(store),
-        next_opening=_opening_blocks(bridged),
+        next_opening=opening_blocks(bridged),
     )
     reserve.grow_table(vat_entries)
     return reserve

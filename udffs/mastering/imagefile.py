@@ -63,8 +63,12 @@ def _check_free(file: Path) -> None:
 def _lock(target: BinaryIO, part: Path) -> None:
     try:
         fcntl.flock(target, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Another process may have finished it meanwhile: then it has its own name now.
+        ours = part.exists() and os.path.samestat(part.stat(), os.fstat(target.fileno()))
     except BlockingIOError:
-        raise EntryExistsError(f"{part} is being written by another udffs.") from None
+        ours = False
+    if not ours:
+        raise EntryExistsError(f"{part} is being written by another udffs.")
 
 
 def _check_room(file: Path, needed: int) -> None:
