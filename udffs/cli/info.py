@@ -173,9 +173,12 @@ def _volume(out: Output, store: BlockStore, count: bool) -> dict[str, Any]:
 def _room(store: BlockStore, volume: Volume) -> dict[str, Any]:
     """Free and reserved blocks, as a mount of the disc would show them."""
     from media.store import SequentialStore
+    from udffs.commit.opening import why_never
     from udffs.commit.write_once import reserve_of
 
     if volume.vat is None or not isinstance(store, SequentialStore) or not store.appendable:
+        return {"free": 0, "reserved": 0}
+    if why_never(store, volume) is not None and not is_close_begun(store, volume):
         return {"free": 0, "reserved": 0}
     reserve = reserve_of(store, volume, len(volume.vat.entries))
     return {"free": reserve.available, "reserved": reserve.closing}
@@ -341,7 +344,8 @@ def _space_rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if name == "reserved" and closing and closing["blocks"] <= blocks:
             what = f" (closing takes {size(closing['blocks'])} of it at most)"
         yield name.capitalize(), f"{size(blocks)}{what}"
-    if told.get("status") == "appendable" and told["volume"] and told["volume"]["kind"] != "vat":
+    takes_sessions = told.get("status") == "appendable" and not told["session_open"]
+    if takes_sessions and space["free"] == space.get("reserved") == 0:
         yield "Burn", f"`udffs burn` can add a session of up to {size(told['blocks_unwritten'])}"
     staged = told.get("staged")
     if staged and staged["files"]:

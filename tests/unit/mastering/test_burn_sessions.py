@@ -187,6 +187,9 @@ def test_a_volume_in_packets_is_not_taken_over_unasked(bench: Bench, tmp_path: P
     why = why_read_only(store, open_volume(store))
     store.close()
     assert why is not None and "a session was burnt in one go" in why
+    told = bench.json("info", bench.disc)
+    assert told["space"]["free"] == told["space"]["reserved"] == 0  # for single files
+    assert "`udffs burn` can add a session of up to" in bench.ok("info", bench.disc)
     bench.ok("burn", bench.disc, bench.tree())
 
 
