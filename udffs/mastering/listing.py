@@ -35,22 +35,24 @@ def survey(path: Path) -> Listing:
     if not stat.S_ISDIR(found.st_mode):
         _check_readable(str(path), found.st_mode)
         return {"": entry(found)}
-    return dict(_below(str(path), ""))
+    return dict(_below(str(path)))
 
 
-def _below(path: str, prefix: str) -> Iterator[tuple[str, tuple[int, int]]]:
-    with os.scandir(path) as found:
-        entries = sorted(found, key=lambda each: each.name)
-    if not entries:
-        yield prefix or "/", (0, 0)
-    for each in entries:
-        name = prefix + each.name
-        if each.is_dir(follow_symlinks=False):
-            yield from _below(each.path, name + "/")
+def _below(top: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    waiting: list[tuple[str, str, os.DirEntry[str] | None]] = [("", top, None)]
+    while waiting:
+        name, path, each = waiting.pop()
+        if each is not None and not each.is_dir(follow_symlinks=False):
+            seen = each.stat(follow_symlinks=False)
+            _check_readable(path, seen.st_mode)
+            yield name, entry(seen)
             continue
-        seen = each.stat(follow_symlinks=False)
-        _check_readable(each.path, seen.st_mode)
-        yield name, entry(seen)
+        prefix = f"{name}/" if name else ""
+        with os.scandir(path) as found:
+            entries = sorted(found, key=lambda each: each.name, reverse=True)
+        if not entries:
+            yield prefix or "/", (0, 0)
+        waiting += [(prefix + each.name, each.path, each) for each in entries]
 
 
 def count(listing: Iterable[str]) -> int:

@@ -105,12 +105,24 @@ class Copier:
     def copy(self, source: Path, target: Path) -> None:
         """One file, link or tree to a place where there is nothing yet; durable
         when this returns, but for its name. Raises OSError."""
-        found = source.lstat()
-        if stat.S_ISDIR(found.st_mode):
-            target.mkdir()
-            for child in sorted(source.iterdir()):
-                self.copy(child, target / child.name)
-        elif stat.S_ISREG(found.st_mode):
+        waiting = [(source, target)]
+        directories: list[tuple[Path, Path, os.stat_result]] = []
+        while waiting:
+            source, target = waiting.pop()
+            found = source.lstat()
+            if stat.S_ISDIR(found.st_mode):
+                target.mkdir()
+                directories.append((source, target, found))
+                inside = sorted(source.iterdir(), reverse=True)
+                waiting += [(child, target / child.name) for child in inside]
+            else:
+                self._one(source, target, found)
+        for each in reversed(directories):  # their modes may forbid to write into them
+            self._attributes(*each)
+
+    def _one(self, source: Path, target: Path, found: os.stat_result) -> None:
+        """What is no directory."""
+        if stat.S_ISREG(found.st_mode):
             if self._linked(found, target):
                 return
             self._content(source, target)

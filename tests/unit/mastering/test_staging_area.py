@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import threading
 from pathlib import Path
 
@@ -382,3 +383,22 @@ def test_looking_makes_nothing(tmp_path: Path) -> None:
     assert staging.waiting("x.img", chosen) == (0, 0)
     assert staging.area(chosen).staged() == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_trees_that_are_deeper_than_python_recurses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy: bool
+) -> None:
+    place = tmp_path / "deep"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    for _ in range(1100):
+        Path("d").mkdir()
+        monkeypatch.chdir("d")
+    Path("file").write_bytes(b"deep")
+    monkeypatch.chdir(tmp_path)
+    try:
+        staged = Area(tmp_path / "area").add(place, copy=copy)
+        assert list(staged.files) == ["d/" * 1100 + "file"]
+    finally:  # neither can the one recurse that takes away what tests leave
+        subprocess.run(["rm", "-rf", place, tmp_path / "area"], check=True)
