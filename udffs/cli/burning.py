@@ -79,12 +79,16 @@ class Choice(NamedTuple):
 # -- what to burn ------------------------------------------------------------------
 
 
-def choose(out: Output, wishes: Wishes, settings: Settings, now: int) -> Choice:
-    """The PATHs, or what is staged. Raises NotStagedError, StagedMissingError and
-    what :func:`udffs.mastering.burning.select` raises."""
+def choose(
+    out: Output, wishes: Wishes, settings: Settings, now: int, held: contextlib.ExitStack
+) -> Choice:
+    """The PATHs, or what is staged, which stays as it is until ``held`` ends. Raises
+    NotStagedError, StagedMissingError, StagingBusyError and what
+    :func:`udffs.mastering.burning.select` raises."""
     if wishes.paths:
         return Choice(_selected(out, [_placed(path) for path in wishes.paths], now))
     staged = area_to_burn(settings, wishes.drive) if wishes.drive else area(settings)
+    held.enter_context(staged.burning())
     collected = staged.collect()
     if not collected.placed:
         raise NotStagedError("Nothing is staged; `udffs stage add PATH` does that.")
@@ -126,11 +130,16 @@ def _look_at_changes(out: Output, collected: Collected) -> None:
 
 def to_image(out: Output, wishes: Wishes, file: Path) -> None:
     """Writes an image file; what is staged stays staged."""
+    with contextlib.ExitStack() as held:
+        _to_image(out, wishes, file, held)
+
+
+def _to_image(out: Output, wishes: Wishes, file: Path, held: contextlib.ExitStack) -> None:
     from udffs import settings
     from udffs.mastering import imagefile
 
     now = time.time_ns()
-    choice = choose(out, wishes, settings.load(), now)
+    choice = choose(out, wishes, settings.load(), now, held)
     image, label = _mastered(out, wishes, choice.selection, now)
     told = {
         "image": str(file),
@@ -142,9 +151,7 @@ def to_image(out: Output, wishes: Wishes, file: Path) -> None:
         text = f"{file} would be an image of {size(image.blocks)}: "
         out.result(told, text + f"{contents(choice.selection)}.")
         return
-    with out.progress() as show, contextlib.ExitStack() as stack:
-        if choice.area is not None:
-            stack.enter_context(choice.area.burning())
+    with out.progress() as show:
         imagefile.write(file, image, local_progress(show, f"Writing {file.name}"))
     kept = "" if choice.area is None else f" {STILL_STAGED}"
     out.result(told, f'{file} is the image of "{label}": {contents(choice.selection)}.{kept}')
@@ -225,8 +232,8 @@ def to_disc(out: Output, wishes: Wishes) -> None:
     must_not_be_mounted(out, wishes.drive)
     chosen = settings.load()
     of_drive = chosen.for_drive(wishes.drive)
-    with contextlib.closing(_open(out, wishes, chosen)) as drive:
-        plan = _plan(out, wishes, chosen, drive)
+    with contextlib.closing(_open(out, wishes, chosen)) as drive, contextlib.ExitStack() as held:
+        plan = _plan(out, wishes, chosen, drive, held)
         out.say(announcement(plan, wishes, drive))
         if wishes.dry_run:
             out.result(plan.told(wishes), "Nothing was written (--dry-run).")
@@ -265,7 +272,9 @@ def _open(out: Output, wishes: Wishes, settings: Settings) -> Drive:
     return writing_drive(settings, wishes.drive, wishes.speed)
 
 
-def _plan(out: Output, wishes: Wishes, settings: Settings, drive: Drive) -> Plan:
+def _plan(
+    out: Output, wishes: Wishes, settings: Settings, drive: Drive, held: contextlib.ExitStack
+) -> Plan:
     of_drive = settings.for_drive(wishes.drive)
     if wishes.force and not wishes.dry_run:
         with out.progress() as show:
@@ -274,7 +283,7 @@ def _plan(out: Output, wishes: Wishes, settings: Settings, drive: Drive) -> Plan
                 out.note("What a burn that was cut off had left on the disc is closed now.")
     target = burning.look(drive, force=wishes.force)
     now = time.time_ns()
-    choice = choose(out, wishes, settings, now)
+    choice = choose(out, wishes, settings, now, held)
     burning.check_fits(choice.selection.blocks, target)  # before anything is asked
     mode = of_drive.burn_mode if wishes.tao is None else ("tao" if wishes.tao else "sao")
     old = (
@@ -361,26 +370,23 @@ def _carry_out(
     out: Output, wishes: Wishes, plan: Plan, drive: Drive, stop: Stopper
 ) -> Verified | None:
     """Burns and reads back; whatever goes wrong, what is staged stays."""
-    with contextlib.ExitStack() as stack:
-        if plan.choice.area is not None:
-            stack.enter_context(plan.choice.area.burning())
-        try:
-            with _progress(out) as show:
-                burnt = burning.burn(
-                    drive,
-                    plan.image,
-                    mode=burning.MODES[plan.mode],
-                    final=wishes.final,
-                    test=wishes.test_write,
-                    progress=local_progress(show, "Burning"),
-                    stop=stop,
-                )
-            drive.close()  # what is read back comes from the disc, and through a new look at it
-            return _read_back(out, wishes, plan, burnt, stop)
-        except (BurnFailedError, NotVerifiedError):
-            if _staged(plan):
-                out.note(STILL_STAGED)
-            raise
+    try:
+        with _progress(out) as show:
+            burnt = burning.burn(
+                drive,
+                plan.image,
+                mode=burning.MODES[plan.mode],
+                final=wishes.final,
+                test=wishes.test_write,
+                progress=local_progress(show, "Burning"),
+                stop=stop,
+            )
+        drive.close()  # what is read back comes from the disc, and through a new look at it
+        return _read_back(out, wishes, plan, burnt, stop)
+    except (BurnFailedError, NotVerifiedError):
+        if _staged(plan):
+            out.note(STILL_STAGED)
+        raise
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from support.iso_views import compare, expected
 
+from udffs.cli import burning
+from udffs.errors import StagingBusyError
 from udffs.mastering.sources import HostContent
 
 from .burn_bench import Bench, below, view
@@ -221,3 +223,21 @@ def fails(monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
         return read(self, offset, count)
 
     monkeypatch.setattr(HostContent, "read", reading)
+
+
+def test_what_is_about_to_be_burnt_cannot_be_taken_away(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = bench.tree()
+    bench.blank()
+    bench.ok("stage", "add", tree, "--copy")
+    refused: list[bool] = []
+
+    def asked(_out: object, _wishes: object) -> None:
+        with pytest.raises(StagingBusyError):
+            bench.area.remove(bench.area.removal())
+        refused.append(True)
+
+    monkeypatch.setattr(burning, "_confirm", asked)
+    bench.ok("burn", bench.disc)
+    assert refused and bench.staged() == []
