@@ -162,7 +162,9 @@ def test_the_rest_is_written_if_it_is_wanted(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_cancel_leaves_nothing(disc: Path, tmp_path: Path, number: signal.Signals) -> None:
     slow = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        # A shell in the background has us ignore it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from udffs.mastering import streaming\n"
         "real = streaming.StreamedImage.chunks\n"
         "def chunks(self):\n"
