@@ -14,12 +14,11 @@ from typing import NamedTuple
 
 from media.errors import MediaError
 from udffs.commit.bridge.cost import MOST_HOLES, MOST_SECTIONS
+from udffs.commit.bridge.notes import Notes
 from udffs.commit.bridge.tree import Item, Section
 from udffs.errors import DiscError
 from udffs.volume import Inode, Volume
 from udffs.volume.model import BLOCK, HOLE
-
-SHOWN = 5  # names in a note
 
 _UNPLACED = 0xF0000000
 """Copies are counted down from here until they have an address, no two adjacent."""
@@ -90,7 +89,7 @@ class View:
         self._parts: dict[int, list[_Part] | None] = {}
         self._waiting: list[_Waiting] = []
         self._zeros = Copy(0, lambda _first, count: bytes(count * BLOCK))
-        self._left_out: dict[str, list[str]] = {}
+        self._left_out = Notes()
         self._large: list[Copy] = []
         self.root = self._directory("", volume.inode(volume.root_key))
         self._walk()
@@ -104,7 +103,7 @@ class View:
 
     @property
     def notes(self) -> list[str]:
-        return [_note(why, names) for why, names in self._left_out.items()]
+        return self._left_out.sentences()
 
     def place(self) -> None:
         """The copies have their places: so have the items now. Those whose copies had
@@ -182,7 +181,7 @@ class View:
         return item
 
     def _leave_out(self, why: str, path: str) -> None:
-        self._left_out.setdefault(why, []).append(path)
+        self._left_out.add(f"Left out of the ISO 9660 view ({why})", path.lstrip("/"))
 
     # -- the data of a file ----------------------------------------------------------
 
@@ -279,9 +278,3 @@ def _join(parts: list[_Part], block: int, length: int) -> None:
 
 def _blocks(size: int) -> int:
     return -(-size // BLOCK)
-
-
-def _note(why: str, names: list[str]) -> str:
-    shown = ", ".join(name.lstrip("/") for name in names[:SHOWN])
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"Left out of the ISO 9660 view ({why}): {shown}{more}."
