@@ -239,7 +239,7 @@ def to_disc(out: Output, wishes: Wishes) -> None:
             out.result(plan.told(wishes), "Nothing was written (--dry-run).")
             return
         _confirm(out, wishes)
-        with Stopper(out) as stop:
+        with Stopper() as stop:
             verified = _carry_out(out, wishes, plan, drive, stop)
     if wishes.test_write:
         text = (
@@ -341,8 +341,7 @@ class Stopper:
     """Ctrl-C and SIGTERM become a wish that is looked at between two writes; losing
     the terminal is no reason to spoil a disc."""
 
-    def __init__(self, out: Output) -> None:
-        self._out = out
+    def __init__(self) -> None:
         self._before: dict[int, Any] = {}
         self.asked = False
 
