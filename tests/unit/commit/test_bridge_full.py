@@ -158,6 +158,13 @@ def check(burner: Burner, notes: list[str], seen: Picture, folder: Path) -> None
     assert not told, told[:10]
 
 
+# Links of a thousand characters take long to make.
+AGAIN = [
+    pytest.param(way, id=way.__name__, marks=[pytest.mark.slow] if way is long_links else [])
+    for way in (*WAYS[:3], *MORE)
+]
+
+
 @pytest.mark.parametrize("sync_every", [0, 7])
 @pytest.mark.parametrize("way", [*WAYS, *MORE], ids=lambda way: way.__name__)
 def test_a_full_disc_gets_its_whole_bridge(
@@ -174,7 +181,7 @@ def test_a_full_disc_gets_its_whole_bridge(
     check(burner, notes, seen, tmp_path)
 
 
-@pytest.mark.parametrize("way", [*WAYS[:3], *MORE], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("way", AGAIN)
 def test_a_full_disc_whose_first_try_fails(way: Way, burner: Burner, tmp_path: Path) -> None:
     """The packet with the bridge is lost; there is room for another one."""
     fs = mount(burner, tmp_path / "spool")
@@ -187,7 +194,7 @@ def test_a_full_disc_whose_first_try_fails(way: Way, burner: Burner, tmp_path: P
     check(burner, notes, seen, tmp_path)
 
 
-@pytest.mark.parametrize("way", [*WAYS[:3], *MORE], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("way", AGAIN)
 def test_full_disc_mounted_again_and_closed(way: Way, burner: Burner, tmp_path: Path) -> None:
     """What the bridge costs is not forgotten between mounts: the disc stays full,
     changes that would cost more are refused, and the close works."""
