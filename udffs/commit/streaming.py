@@ -23,7 +23,7 @@ TURN_BLOCKS = 2048  # the same where the drive's speed is not known
 
 
 PATIENCE = 10  # sections of a file after which a turn becomes longer, by one turn each time
-READERS_WAIT, SAVERS_WAIT = 5, 3  # turns at most
+READERS_WAIT, SAVERS_WAIT = 5, 2  # turns at most
 
 
 def turn_of(blocks_per_second: float | None) -> int:
