@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -224,21 +223,12 @@ def _links(author: Author) -> None:
     ]
     for number, target in enumerate(targets):
         author.fs.symlink(f"/links/link {number}", target, 0, 0)
-    author.fs.mknod("/links/fifo", stat.S_IFIFO | 0o640, 0, 5, 6)
-    author.fs.mknod("/links/socket", stat.S_IFSOCK | 0o755, 0, 0, 0)
-    author.fs.mknod("/links/null", stat.S_IFCHR | 0o666, 0x103, 0, 0)
-    author.fs.mknod("/links/disk", stat.S_IFBLK | 0o660, 0x801, 0, 6)
+    author.special_files("links")
 
 
 def _attributes(author: Author) -> None:
     author.directory("attributes")
-    for mode in (0o000, 0o400, 0o777, 0o4755, 0o2750, 0o1644):
-        author.file(f"attributes/{mode:04o}", b"mode", mode)
-        author.fs.chmod(f"/attributes/{mode:04o}", mode)
-    author.directory("attributes/sticky")
-    author.fs.chmod("/attributes/sticky", 0o1777)
-    author.file("attributes/owned", b"owner")
-    author.fs.chown("/attributes/owned", 4_000_000_000, 1234)
+    author.modes_and_owners("attributes")
     seconds = [0, 1_000_000_001, -86_400, 2**31 - 1, 2**31, 4_102_444_799]
     seconds += [FIRST_SECOND, FIRST_SECOND - 1, LAST_SECOND, LAST_SECOND + 1]
     for second in seconds:

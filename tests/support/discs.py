@@ -91,6 +91,23 @@ class Author:
             self.fs.release(handle)
         self.contents[name] = content
 
+    def special_files(self, folder: str) -> None:
+        """One of each kind."""
+        self.fs.mknod(f"/{folder}/fifo", stat.S_IFIFO | 0o640, 0, 5, 6)
+        self.fs.mknod(f"/{folder}/socket", stat.S_IFSOCK | 0o755, 0, 0, 0)
+        self.fs.mknod(f"/{folder}/null", stat.S_IFCHR | 0o666, 0x103, 0, 0)
+        self.fs.mknod(f"/{folder}/disk", stat.S_IFBLK | 0o660, 0x801, 0, 6)
+
+    def modes_and_owners(self, folder: str) -> None:
+        """Files and a directory with unusual ones."""
+        for mode in (0o000, 0o400, 0o777, 0o4755, 0o2750, 0o1644):
+            self.file(f"{folder}/{mode:04o}", b"mode", mode)
+            self.fs.chmod(f"/{folder}/{mode:04o}", mode)
+        self.directory(f"{folder}/sticky")
+        self.fs.chmod(f"/{folder}/sticky", 0o1777)
+        self.file(f"{folder}/owned", b"owner")
+        self.fs.chown(f"/{folder}/owned", 4_000_000_000, 1234)
+
     def patch(self, name: str, offset: int, content: bytes) -> None:
         """Overwrites or appends; what lies between is a hole."""
         handle = self.fs.open("/" + name, 1)
@@ -280,21 +297,12 @@ def _kinds(author: Author) -> None:
     targets = ["one", "../three", "/absolute/päth", "../../..", "a/./b", "no such thing", "日本/語"]
     for number, target in enumerate(targets):
         author.fs.symlink(f"/kinds/link {number}", target, 0, 0)
-    author.fs.mknod("/kinds/fifo", stat.S_IFIFO | 0o640, 0, 5, 6)
-    author.fs.mknod("/kinds/socket", stat.S_IFSOCK | 0o755, 0, 0, 0)
-    author.fs.mknod("/kinds/null", stat.S_IFCHR | 0o666, 0x103, 0, 0)
-    author.fs.mknod("/kinds/disk", stat.S_IFBLK | 0o660, 0x801, 0, 6)
+    author.special_files("kinds")
 
 
 def _attributes(author: Author) -> None:
     author.directory("attributes")
-    for mode in (0o000, 0o400, 0o777, 0o4755, 0o2750, 0o1644):
-        author.file(f"attributes/{mode:04o}", b"mode", mode)
-        author.fs.chmod(f"/attributes/{mode:04o}", mode)
-    author.directory("attributes/sticky")
-    author.fs.chmod("/attributes/sticky", 0o1777)
-    author.file("attributes/owned", b"owner")
-    author.fs.chown("/attributes/owned", 4_000_000_000, 1234)
+    author.modes_and_owners("attributes")
     moments = [0, 1_000_000_001_123_456_000, -86_400 * 10**9, 4_102_444_799_999_999_000]
     for moment in moments:
         author.file(f"attributes/time {moment}", b"time")

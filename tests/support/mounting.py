@@ -105,6 +105,30 @@ class Disc:
     def unmount(self, *words: Any) -> None:
         self.udffs("unmount", self.where, *(words or ["--leave-open"]))
 
+    def unmount_when_asked(self, answer: str) -> tuple[str, str]:
+        """On a terminal, with that answer to the question what shall happen to the disc:
+        the command's output, and what the terminal showed besides."""
+        import pty
+
+        leader, follower = pty.openpty()
+        try:
+            process = subprocess.Popen(
+                [*UDFFS, "unmount", self.where],
+                env=self.environment,
+                stdin=follower,
+                stdout=subprocess.PIPE,
+                stderr=follower,
+                text=True,
+            )
+            os.write(leader, f"{answer}\n".encode())
+            assert process.stdout is not None
+            said = process.stdout.read()
+            assert process.wait(20) == 0
+            return said, os.read(leader, 65536).decode()
+        finally:
+            os.close(leader)
+            os.close(follower)
+
     def remount(self) -> None:
         self.unmount()
         self.mount()

@@ -8,8 +8,8 @@ import stat
 from pathlib import Path
 
 from support.iso_views import View, without_posix
-from udffs.mastering.image import Image
-from udffs.mastering.sources import Source
+from udffs.mastering.image import Image, make_image
+from udffs.mastering.sources import Source, SourceTree
 from udffs.mastering.streaming import StreamedImage
 
 NS = 10**9
@@ -54,6 +54,13 @@ def written(image: Image, path: Path) -> Path:
     assert len(data) == image.blocks * 2048
     path.write_bytes(data)
     return path
+
+
+def mastered(tree: Path, path: Path) -> Path:
+    """The image of all that is in a directory of the host."""
+    made = SourceTree(now=NOW)
+    made.add(tree, name="")
+    return written(make_image(made.finish(), label=LABEL, now=NOW), path)
 
 
 def appended(image: StreamedImage, path: Path, start: int) -> None:

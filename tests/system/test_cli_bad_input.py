@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,15 +18,6 @@ from support.mounting import UDFFS, Disc, tree, wait_until
 FUSE = pytest.mark.fuse
 FAULTY = Path(__file__).resolve().parents[1] / "support" / "faulty_mount.py"
 BLOCK = 2048
-
-
-@pytest.fixture
-def disc(tmp_path: Path) -> Iterator[Disc]:
-    disc = Disc(tmp_path)
-    try:
-        yield disc
-    finally:
-        disc.clean_up()
 
 
 def refused(disc: Disc, code: int, *words: object, says: str, **options: object) -> str:

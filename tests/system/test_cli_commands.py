@@ -7,25 +7,15 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.mounting import MOUNT_UDFFS, UDFFS, Disc, is_running, tree, wait_until
+from support.mounting import MOUNT_UDFFS, Disc, is_running, tree, wait_until
 
 from udffs.cli.app import COMMANDS
 from udffs.cli.exitcodes import TABLE
 
 FUSE = pytest.mark.fuse
-
-
-@pytest.fixture
-def disc(tmp_path: Path) -> Iterator[Disc]:
-    disc = Disc(tmp_path)
-    try:
-        yield disc
-    finally:
-        disc.clean_up()
 
 
 # -- help ----------------------------------------------------------------------
@@ -278,29 +268,11 @@ def test_mount_udffs_on_a_blank_disc(disc: Disc) -> None:
 @FUSE
 def test_progress_is_for_terminals_only(disc: Disc) -> None:
     """On a terminal a bar with the time left; elsewhere not one escape code."""
-    import pty
-
     disc.format()
     disc.mount()
     done = disc.udffs("sync", disc.where)
     assert "\x1b" not in done.stdout + done.stderr and done.stderr == ""
-    leader, follower = pty.openpty()
-    try:
-        process = subprocess.Popen(
-            [*UDFFS, "unmount", disc.where],
-            env=disc.environment,
-            stdin=follower,
-            stdout=subprocess.PIPE,
-            stderr=follower,
-            text=True,
-        )
-        os.write(leader, b"close\n")
-        assert process.stdout is not None
-        assert "and closed" in process.stdout.read()
-        assert process.wait(20) == 0
-        shown = os.read(leader, 65536).decode()
-        assert "What shall happen to the disc?" in shown
-    finally:
-        os.close(leader)
-        os.close(follower)
+    said, shown = disc.unmount_when_asked("close")
+    assert "and closed" in said
+    assert "What shall happen to the disc?" in shown
     assert json.loads(disc.udffs("info", disc.image, "--json").stdout)["session_open"] is False

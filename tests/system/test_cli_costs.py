@@ -4,26 +4,15 @@ virtual disc, held against what the disc says afterwards."""
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.mounting import UDFFS, Disc
+from support.mounting import Disc
 
 FUSE = pytest.mark.fuse
 BLOCK = 2048
-
-
-@pytest.fixture
-def disc(tmp_path: Path) -> Iterator[Disc]:
-    disc = Disc(tmp_path)
-    try:
-        yield disc
-    finally:
-        disc.clean_up()
 
 
 @pytest.fixture
@@ -302,26 +291,9 @@ def test_a_disc_left_open_says_where_it_can_be_read(disc: Disc, bridge: str, whe
 
 @FUSE
 def test_who_is_asked_sees_what_each_choice_costs(disc: Disc) -> None:
-    import pty
-
     disc.format("--bridge")
     disc.mount()
-    leader, follower = pty.openpty()
-    try:
-        process = subprocess.Popen(
-            [*UDFFS, "unmount", disc.where],
-            env=disc.environment,
-            stdin=follower,
-            stdout=subprocess.PIPE,
-            stderr=follower,
-            text=True,
-        )
-        os.write(leader, b"leave\n")
-        assert process.wait(30) == 0
-        shown = " ".join(os.read(leader, 65536).decode().split())
-    finally:
-        os.close(leader)
-        os.close(follower)
+    shown = " ".join(disc.unmount_when_asked("leave")[1].split())
     assert "leave it open: costs nothing" in shown and "any computer reads it; costs " in shown
     assert "are left for more" in shown and "nothing can be added any more" in shown
     assert sessions_open(disc) == ("appendable", True)

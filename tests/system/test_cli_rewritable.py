@@ -6,22 +6,11 @@ import os
 import pty
 import re
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.mounting import UDFFS, Disc
 
 FUSE = pytest.mark.fuse
-
-
-@pytest.fixture
-def disc(tmp_path: Path) -> Iterator[Disc]:
-    disc = Disc(tmp_path)
-    try:
-        yield disc
-    finally:
-        disc.clean_up()
 
 
 def refused(disc: Disc, code: int, *words: object, says: str) -> None:

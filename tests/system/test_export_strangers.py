@@ -20,12 +20,10 @@ from support.iso_strangers import (
 )
 from support.iso_views import View, compare, compare_mapped, expected, joliet_holds
 from support.machine import why_not_root
-from support.trees import LABEL, NOW, awkward, files_only, written
+from support.trees import LABEL, awkward, files_only, mastered
 
 from media.store import ImageStore
 from udffs.cli.app import run
-from udffs.mastering.image import make_image
-from udffs.mastering.sources import SourceTree
 from udffs.volume import open_volume
 
 pytestmark = [pytest.mark.strangers]
@@ -38,10 +36,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def image(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = SourceTree(now=NOW)
-    made.add(tree, name="")
-    image = make_image(made.finish(), label=LABEL, now=NOW)
-    return written(image, tmp_path_factory.mktemp("image") / "tree.iso")
+    return mastered(tree, tmp_path_factory.mktemp("image") / "tree.iso")
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +99,7 @@ def test_7zz_by_udf(program: Callable[[str], Path], tmp_path: Path) -> None:
     for path in tree.rglob("*"):
         if path.is_symlink():
             path.unlink()
-    made = SourceTree(now=NOW)
-    made.add(tree, name="")
-    image = written(make_image(made.finish(), label=LABEL, now=NOW), tmp_path / "tree.iso")
+    image = mastered(tree, tmp_path / "tree.iso")
     assert seven_zip_type(image) == "Udf"
     compare(seven_zip(image, tmp_path), files_only(expected(tree)), "7zz")
 

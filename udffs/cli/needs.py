@@ -20,7 +20,7 @@ from udffs.commit.fitting import Needs
 from udffs.errors import InvalidNameError, NameTooLongError, NoSuchEntryError
 from udffs.ondisc import hot, modes
 from udffs.ondisc.text import encode_name
-from udffs.volume.model import BLOCK
+from udffs.volume.model import BLOCK, blocks_of
 
 SHOWN = 5  # names in a note
 STEP = 256  # names between two words of progress
@@ -212,7 +212,3 @@ def _fid_size(name: str) -> int:
 def _outside(size: int) -> int:
     """Blocks that content of so many bytes takes beside its ICB."""
     return 0 if size <= hot.MAX_EMBEDDED else blocks_of(size)
-
-
-def blocks_of(size: int) -> int:
-    return -(-size // BLOCK)

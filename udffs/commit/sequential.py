@@ -337,19 +337,18 @@ class SequentialCommitter:
         """Write the end of the session (:mod:`udffs.commit.closing`), with the ISO 9660
         ``view`` where a track is reserved for it, and close it; the disc too if
         ``final``. Returns what there is to say about the view."""
-        notes: list[str] = []
         with self._no_packet_left_open():
             self._make_ready(now, journal)
-            assert self._session is not None
-            closing = self._closing(self._session, counts, now, journal)
-            bridged = self._session.bridged and view is not None
-            self._table.adopt(closing.write_last_packet(view() if bridged and view else None, now))
-            if self._session.bridged:
+            session = self._session
+            assert session is not None
+            closing = self._closing(session, counts, now, journal)
+            seen = view() if session.bridged and view is not None else None
+            self._table.adopt(closing.write_last_packet(seen, now))
+            if session.bridged:
                 closing.fill_reserved_track()
-            notes = closing.notes
         self._store.close_session(final=final, progress=progress)
         self._session = None
-        return notes
+        return closing.notes
 
     def _closing(self, session: OpenSession, counts: Counts, now: int, journal: Journal) -> Closing:
         def plan_vat(address: int, whole: bool) -> VatPlan:

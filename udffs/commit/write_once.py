@@ -223,7 +223,7 @@ class SequentialWriting(Writing):
             counts=counts,
             physical_reference=volume.physical_reference,
             session=open_session(store, volume),
-            bridge=has_bridge(store, volume),
+            bridge=self._reserve.bridge is not None,
             log=log,
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from udffs.errors import DamagedError, StructureError, UnsupportedError
 from udffs.ondisc import hot
 from udffs.ondisc.basic import ExtentType
-from udffs.volume.model import BLOCK, HOLE, Run
+from udffs.volume.model import BLOCK, HOLE, Run, blocks_of
 from udffs.volume.partitions import AddressSpace, locate
 from udffs.volume.source import Source
 
@@ -30,10 +30,6 @@ def space_of(spaces: Spaces, reference: int) -> AddressSpace:
     if not 0 <= reference < len(spaces):
         raise DamagedError(what=f"something refers to partition {reference}, which does not exist")
     return spaces[reference]
-
-
-def _blocks(length: int) -> int:
-    return -(-length // BLOCK)
 
 
 def _unpack(data: bytes, kind: int, reference: int) -> list[Extent]:
@@ -79,7 +75,7 @@ def _extents(
             raise StructureError(what="the allocation extents of a file run in a circle")
         seen.add(at)
         if places is not None:
-            places += space_of(spaces, following[3]).spans(following[2], _blocks(following[0]))
+            places += space_of(spaces, following[3]).spans(following[2], blocks_of(following[0]))
         reference = following[3]
         data = hot.parse_allocation_extent(source.block(at), following[2])
 
@@ -107,7 +103,7 @@ def file_runs(
         length = min(length, size - offset)
         if form == ExtentType.RECORDED:
             space = space_of(spaces, partition)
-            for at, count in space.spans(block, _blocks(length)):
+            for at, count in space.spans(block, blocks_of(length)):
                 _append(runs, offset, at, min(count * BLOCK, length))
                 offset += min(count * BLOCK, length)
                 length -= min(count * BLOCK, length)
@@ -136,7 +132,7 @@ def allocated_extents(
         if number > limit or len(found) > limit:
             raise StructureError(what="a file has more extents than the disc has blocks")
         if form in (ExtentType.RECORDED, ExtentType.ALLOCATED):
-            found += space_of(spaces, partition).spans(block, _blocks(length))
+            found += space_of(spaces, partition).spans(block, blocks_of(length))
     return union(found)
 
 

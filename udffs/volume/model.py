@@ -13,6 +13,12 @@ from udffs.ondisc.osta import BridgeCost
 BLOCK = BLOCK_SIZE
 """Bytes of a block."""
 
+
+def blocks_of(size: int) -> int:
+    """Blocks that so many bytes take."""
+    return -(-size // BLOCK)
+
+
 HOLE = -1
 """The block of a run that is not recorded and reads as zeros."""
 

@@ -15,7 +15,7 @@ from support.iso_views import (
     joliet_holds,
     without_posix,
 )
-from support.trees import LABEL, NOW, awkward, written
+from support.trees import LABEL, NOW, awkward, mastered
 
 from media.store import ImageStore
 from udffs.mastering.image import make_image
@@ -32,10 +32,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def image(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = SourceTree(now=NOW)
-    made.add(tree, name="")
-    image = make_image(made.finish(), label=LABEL, now=NOW)
-    return written(image, tmp_path_factory.mktemp("image") / "tree.iso")
+    return mastered(tree, tmp_path_factory.mktemp("image") / "tree.iso")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from udffs.commit.bridge.notes import Notes
 from udffs.commit.bridge.tree import Item, Section
 from udffs.errors import DiscError
 from udffs.volume import Inode, Volume
-from udffs.volume.model import BLOCK, HOLE
+from udffs.volume.model import BLOCK, HOLE, blocks_of
 
 _UNPLACED = 0xF0000000
 """Copies are counted down from here until they have an address, no two adjacent."""
@@ -202,11 +202,11 @@ class View:
             return [_Part(self._embedded(inode.data), 0, inode.size)]
         parts = _pieces(inode)
         holes = [part.length for part in parts if part.block == HOLE]
-        if _blocks(sum(holes)) > MOST_HOLES:
+        if blocks_of(sum(holes)) > MOST_HOLES:
             return None
         if len(parts) > MOST_SECTIONS:
             copy = Copy(
-                _blocks(inode.size),
+                blocks_of(inode.size),
                 lambda first, count: self._read(inode, first, count),
                 read=True,
             )
@@ -214,7 +214,7 @@ class View:
             return [_Part(copy, 0, inode.size)]
         if not holes:
             return parts
-        self._zeros.blocks = max(self._zeros.blocks, *map(_blocks, holes))
+        self._zeros.blocks = max(self._zeros.blocks, *map(blocks_of, holes))
         return [
             part if part.block != HOLE else _Part(self._zeros, 0, part.length) for part in parts
         ]
@@ -274,7 +274,3 @@ def _join(parts: list[_Part], block: int, length: int) -> None:
             parts[-1] = _Part(None, last, before + length)
             return
     parts.append(_Part(None, block, length))
-
-
-def _blocks(size: int) -> int:
-    return -(-size // BLOCK)
