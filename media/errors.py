@@ -77,6 +77,13 @@ class DiscExistsError(MediaUsageError):
     errno = errno.EEXIST
 
 
+class DriveForbiddenError(MediaUsageError):
+    """{name} is not yours to use: {hint}"""
+
+    errno = errno.EACCES
+    defaults = {"name": "The drive", "hint": "the system forbids it"}
+
+
 class DriveBusyError(MediaUsageError):
     """{name} is in use by {holder}."""
 
@@ -243,6 +250,18 @@ class DriveTimeoutError(DriveFailedError):
     """{name} was not ready after {seconds} seconds: {why}"""
 
     errno = errno.ETIMEDOUT
+    defaults = {"name": "The drive"}
+
+
+class DriveSilentError(DriveTimeoutError):
+    """{name} did not answer in time, and the command was given up: switch it off and on,
+    or unplug it for a moment."""
+
+
+class DriveGoneError(DriveFault):
+    """{name} is not there any more: it was unplugged or switched off."""
+
+    errno = errno.ENODEV
     defaults = {"name": "The drive"}
 
 

@@ -65,6 +65,8 @@ _LONG_WRITE = Reaction(Remedy.WAIT, 0.05, 12000, errors.DriveTimeoutError)
 #: buffer is empty, and only the store knows what was in it.
 _RESET_RECORDING = Reaction(Remedy.SET_UP_AGAIN, 0.0, 0, errors.DriveResetError)
 _RESET = Reaction(Remedy.SET_UP_AGAIN, 0.1, 5, errors.DriveFailedError)
+#: After the time of one command has run out, the next one would only wait as long
+_SILENT = Reaction(Remedy.DOUBT, 0.0, 0, errors.DriveSilentError)
 
 _READ, _WRITE, _RECORDING, _ANY = Purpose.READ, Purpose.WRITE, Purpose.RECORDING, Purpose.ANY
 
@@ -76,6 +78,7 @@ _TABLE = (
     _Row(_RECORDING, s.UNIT_ATTENTION, 0x29, None, _RESET_RECORDING),
     _Row(_RECORDING, s.UNIT_ATTENTION, 0x2A, None, _RESET_RECORDING),
     _Row(_RECORDING, s.ABORTED_COMMAND, None, None, _RESET_RECORDING),
+    _Row(_ANY, s.ABORTED_COMMAND, 0x08, (0x01,), _SILENT),
     _Row(_ANY, s.UNIT_ATTENTION, 0x29, None, _RESET),
     _Row(_ANY, s.UNIT_ATTENTION, 0x2A, None, _RESET),
     _Row(_ANY, s.ABORTED_COMMAND, None, None, _RESET),

@@ -12,7 +12,7 @@ may stand at the top, for all drives, and in a table of one drive::
     load_before = false            # pull the tray in before mounting
     verify = false                 # read back what was written (rewritable discs)
     bridge = true                  # new discs get an ISO 9660 view when they are closed
-    transport = "auto"             # auto | sg | sr | spti | virtual
+    transport = "auto"             # auto | sg | sr | spti | virtual; as udffs --transport
     spool = "~/.local/state/udffs/spool"
     spool_size = "1 GiB"           # 0: what the drive writes in 30 seconds
     stash = "~/.local/state/udffs/stash"
@@ -41,6 +41,8 @@ from typing import Any
 from udffs.errors import SettingsError
 
 ENVIRONMENT = "UDFFS_SETTINGS"
+#: What ``udffs --transport`` says, stronger than the file
+TRANSPORT_ENVIRONMENT = "UDFFS_TRANSPORT"
 CLOSE_POLICIES = ("ask", "leave", "close", "protect")
 BURN_MODES = ("tao", "sao")
 BURN_VERIFY = ("none", "metadata", "all")
@@ -84,7 +86,9 @@ class Settings:
 
     def for_drive(self, name: str) -> DriveSettings:
         """The settings of one drive (a device, or the path of a virtual disc)."""
-        return self.drives.get(drive_key(name), self.default)
+        found = self.drives.get(drive_key(name), self.default)
+        transport = os.environ.get(TRANSPORT_ENVIRONMENT)
+        return replace(found, transport=transport) if transport in TRANSPORTS else found
 
 
 def drive_key(name: str) -> str:

@@ -1,13 +1,14 @@
 """Finding drives by what the user calls them.
 
-A DRIVE is the path of a virtual disc; a plain image can be read. Burners of
-metal join here with the transports that reach them.
+A DRIVE is the device of an optical drive (/dev/sr0, /dev/sg1) or the path of a
+virtual disc; a plain image can be read.
 """
 
 from __future__ import annotations
 
 import re
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,7 +20,14 @@ from media.state import NO_DISC, DiscState
 from media.store import BlockStore, ImageStore, open_store
 from media.transport.virtual import VirtualTransport
 
-__all__ = ["DriveSummary", "list_drives", "open_block_store", "open_drive"]
+__all__ = [
+    "DriveSummary",
+    "is_system_drive",
+    "list_drives",
+    "open_block_store",
+    "open_drive",
+    "system_drives",
+]
 
 Log = Callable[[str], None]
 
@@ -27,16 +35,12 @@ Log = Callable[[str], None]
 _SINGLE_SPEED = 176
 #: Names that belong to drives of the operating system: /dev/sr0, D:, \\.\CdRom0
 _SYSTEM_DRIVE = re.compile(r"/dev/|[A-Za-z]:\\?$|\\\\\.\\")
-_REAL_DRIVES_LATER = (
-    " (burners of metal come with a later version;"
-    " until then a drive is the path of a virtual disc)"
-)
 
 
 @dataclass(frozen=True, slots=True)
 class DriveSummary:
     """One drive at a glance. ``problem`` says why there is no more to tell, else
-    it is empty; ``kind`` is "virtual"."""
+    it is empty; ``kind`` is "virtual" or "system"."""
 
     name: str
     kind: str
@@ -51,28 +55,61 @@ def _virtual_pause(seconds: float) -> None:
 
 
 def open_drive(
-    name: str, *, writable: bool = True, speed: int | None = None, log: Log | None = None
+    name: str,
+    *,
+    writable: bool = True,
+    speed: int | None = None,
+    log: Log | None = None,
+    transport: str = "auto",
 ) -> Drive:
     """The drive that the user calls ``name``, ready for use.
 
-    ``speed`` in multiples of 1x, None for the fastest. Raises NoSuchDriveError,
-    NotADiscImageError, DriveBusyError, DamagedStateError.
+    ``speed`` in multiples of 1x, None for the fastest; ``transport`` is how commands
+    reach a drive of the system: "sr", "sg" or "auto". Raises NoSuchDriveError,
+    NotADiscImageError, DriveBusyError, DriveForbiddenError, DamagedStateError.
     """
-    path = _virtual_path(name)
-    burner = virtual.open_burner(path, writable=writable)
+    drive = (
+        _system_drive(name, transport, log)
+        if is_system_drive(name)
+        else _virtual_drive(name, writable, log)
+    )
     try:
-        drive = Drive(VirtualTransport(burner), name=str(name), sleep=_virtual_pause, log=log)
         if speed is not None:
             drive.set_speed(speed * _SINGLE_SPEED)
     except BaseException:
-        burner.close()
+        drive.close()
         raise
     return drive
 
 
+def _virtual_drive(name: str, writable: bool, log: Log | None) -> Drive:
+    burner = virtual.open_burner(_virtual_path(name), writable=writable)
+    try:
+        return Drive(VirtualTransport(burner), name=str(name), sleep=_virtual_pause, log=log)
+    except BaseException:
+        burner.close()
+        raise
+
+
+def _system_drive(name: str, transport: str, log: Log | None) -> Drive:
+    if not sys.platform.startswith("linux"):
+        raise errors.NoSuchDriveError(name=name, hint=" (drives are reached on Linux only so far)")
+    from media.discovery import linux
+
+    if not linux.is_optical(Path(name)):
+        there = Path(name).exists()
+        hint = ", which is no optical drive" if there else ""
+        raise errors.NoSuchDriveError(name=name, hint=hint)
+    opened = linux.open_transport(name, transport)
+    try:
+        return Drive(opened, name=str(name), log=log)
+    except BaseException:
+        opened.close()
+        raise
+
+
 def _virtual_path(name: str) -> Path:
     path = Path(name)
-    _refuse_system_drive(name, path)
     if not path.exists() and not virtual.is_virtual_disc(path):
         raise errors.NoSuchDriveError(name=name)
     if not virtual.is_virtual_disc(path):
@@ -80,18 +117,22 @@ def _virtual_path(name: str) -> Path:
     return path
 
 
-def _refuse_system_drive(name: str, path: Path) -> None:
+def is_system_drive(name: str) -> bool:
+    """Whether a name is that of a device, or of a drive that is not there now."""
     try:
-        mode = path.stat().st_mode
+        mode = Path(name).stat().st_mode
     except OSError:
-        mode = 0
-    is_device = stat.S_ISBLK(mode) or stat.S_ISCHR(mode)
-    if is_device or (not mode and _SYSTEM_DRIVE.match(name)):
-        raise errors.NoSuchDriveError(name=name, hint=_REAL_DRIVES_LATER)
+        return _SYSTEM_DRIVE.match(name) is not None
+    return stat.S_ISBLK(mode) or stat.S_ISCHR(mode)
 
 
 def open_block_store(
-    name: str, *, writable: bool = True, speed: int | None = None, log: Log | None = None
+    name: str,
+    *,
+    writable: bool = True,
+    speed: int | None = None,
+    log: Log | None = None,
+    transport: str = "auto",
 ) -> BlockStore:
     """What the disc that the user calls ``name`` is read and written through.
 
@@ -99,10 +140,9 @@ def open_block_store(
     :func:`open_drive` and :func:`media.store.open_store` raise.
     """
     path = Path(name)
-    _refuse_system_drive(name, path)
-    if not virtual.is_virtual_disc(path):
+    if not is_system_drive(name) and not virtual.is_virtual_disc(path):
         return ImageStore(path)
-    drive = open_drive(name, writable=writable, speed=speed, log=log)
+    drive = open_drive(name, writable=writable, speed=speed, log=log, transport=transport)
     try:
         return open_store(drive, writable=writable)
     except BaseException:
@@ -110,19 +150,29 @@ def open_block_store(
         raise
 
 
+def system_drives() -> list[str]:
+    """The optical drives of this computer, by the names of their devices."""
+    if not sys.platform.startswith("linux"):
+        return []
+    from media.discovery import linux
+
+    return linux.drive_names()
+
+
 def list_drives(configured: Iterable[str]) -> list[DriveSummary]:
-    """The drives that the user has named (virtual discs), each as far as it can be asked."""
+    """The drives named, virtual or of the system, each as far as it can be asked."""
     return [_summary(name) for name in configured]
 
 
 def _summary(name: str) -> DriveSummary:
+    kind = "system" if is_system_drive(name) else "virtual"
     try:
         drive = open_drive(name, writable=False)
     except errors.MediaError as error:
-        return DriveSummary(name, "virtual", problem=str(error))
+        return DriveSummary(name, kind, problem=str(error))
     try:
-        return DriveSummary(name, "virtual", drive.info.title, drive.disc())
+        return DriveSummary(name, kind, drive.info.title, drive.disc())
     except errors.MediaError as error:
-        return DriveSummary(name, "virtual", drive.info.title, problem=str(error))
+        return DriveSummary(name, kind, drive.info.title, problem=str(error))
     finally:
         drive.close()

@@ -200,6 +200,8 @@ _CODES: dict[tuple[int, int | None], str] = {
     (0x04, 0x08): "a long write is running",
     (0x04, None): "the drive is not ready",
     (0x06, None): "the reference position was not found",
+    (0x08, 0x01): "it did not answer in time",
+    (0x08, None): "the command or its answer was lost on the way to the drive",
     (0x09, None): "the laser lost the track",
     (0x0C, 0x07): "the disc could not be written: recovery is needed",
     (0x0C, 0x09): "the disc could not be written: loss of streaming",

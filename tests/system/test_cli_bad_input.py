@@ -37,7 +37,8 @@ def refused(disc: Disc, code: int, *words: object, says: str, **options: object)
 @pytest.mark.parametrize("command", ["info", "format", "mount", "eject", "load", "close"])
 def test_no_such_drive(disc: Disc, command: str) -> None:
     refused(disc, 3, command, disc.folder / "nothing.img", says="There is no such drive")
-    refused(disc, 3, command, "/dev/sr99", says="burners of metal come with a later version")
+    refused(disc, 3, command, "/dev/sr99", says="There is no such drive: /dev/sr99")
+    refused(disc, 3, command, "/dev/null", says="/dev/null, which is no optical drive")
 
 
 @pytest.mark.parametrize("command", ["info", "mount"])

@@ -40,7 +40,7 @@ A first session, without a burner:
   cp -r Documents ~/Discs/*/
   udffs unmount disc.img
 
-A DRIVE is the path of a virtual disc. `udffs COMMAND --help` has an example
+A DRIVE is /dev/sr0, or the path of a virtual disc. `udffs COMMAND --help` has an example
 of each command, `udffs --exit-codes` what the exit codes mean.
 """
 
@@ -85,8 +85,20 @@ def _show_exit_codes(ctx: click.Context, _parameter: click.Parameter, wanted: bo
     callback=_show_exit_codes,
     help="Show what the exit codes mean.",
 )
-def udffs() -> None:
+@click.option(
+    "--transport",
+    type=click.Choice(["auto", "sg", "sr"]),
+    help="How commands reach a drive, if one way does not work with it.",
+)
+def udffs(transport: str | None) -> None:
     """Use a recordable disc like a drive: save to it from any program."""
+    if transport is not None:
+        import os
+
+        from udffs.settings import TRANSPORT_ENVIRONMENT
+
+        # The process of a mount has it from here as well.
+        os.environ[TRANSPORT_ENVIRONMENT] = transport
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

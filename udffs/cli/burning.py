@@ -257,7 +257,7 @@ def to_disc(out: Output, wishes: Wishes) -> None:
 
 def _open(out: Output, wishes: Wishes, settings: Settings) -> Drive:
     """The drive, with its disc loaded. Raises RecordingDisabledError, NoMediumError."""
-    from media import discovery
+    from udffs.cli import reaching
     from udffs.cli.opening import check_recording
     from udffs.cli.preparing import writing_drive
 
@@ -265,7 +265,7 @@ def _open(out: Output, wishes: Wishes, settings: Settings) -> Drive:
     if of_drive.load_before if wishes.load is None else wishes.load:
         check_recording(settings, wishes.drive)
         with (
-            contextlib.closing(discovery.open_drive(wishes.drive)) as drive,
+            contextlib.closing(reaching.open_drive(wishes.drive)) as drive,
             out.progress() as show,
         ):
             drive.load(local_progress(show, "Loading the disc"))
@@ -406,13 +406,13 @@ def _progress(out: Output) -> Iterator[Callable[[Event], None]]:
 def _read_back(
     out: Output, wishes: Wishes, plan: Plan, burnt: Burnt, stop: Stopper
 ) -> Verified | None:
-    from media import discovery
+    from udffs.cli import reaching
     from udffs.mastering.verify import in_words
 
     if plan.verify == "none":
         return None
     with (
-        contextlib.closing(discovery.open_drive(wishes.drive, writable=False)) as drive,
+        contextlib.closing(reaching.open_drive(wishes.drive, writable=False)) as drive,
         _progress(out) as show,
     ):
         found = burning.read_back(

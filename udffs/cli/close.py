@@ -184,12 +184,12 @@ def _status_of_mount(out: Output, entry: Entry) -> dict[str, Any]:
 
 
 def _status_of_disc(drive: str, *, bridge: bool) -> dict[str, Any]:
-    from media import discovery
+    from udffs.cli import reaching
     from udffs.cli.costs import closing_of, closing_with_bridge
     from udffs.cli.describing import describe_store, medium_of
     from udffs.volume import open_volume
 
-    with contextlib.closing(discovery.open_block_store(drive, writable=False)) as store:
+    with contextlib.closing(reaching.open_block_store(drive, writable=False)) as store:
         told = describe_store(store, medium_of(store))
         volume = open_volume(store)
         closing = closing_of(store, volume)

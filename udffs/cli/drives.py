@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 def command(out: Output) -> None:
     """What drives there are, and what disc is in them.
 
-    Virtual drives are those in the settings ("virtual_drives"), those that
-    `udffs new` made and that still exist, and those that are mounted.
+    The drives of this computer, and virtual ones: those in the settings
+    ("virtual_drives"), those that `udffs new` made and that still exist, and those
+    that are mounted.
 
     \b
     Example:
@@ -32,27 +33,27 @@ def command(out: Output) -> None:
     from udffs.settings import drive_key
 
     mounted = {entry.drive: entry for entry in Registry().entries()}
-    named = [*settings.load().virtual_drives, *known_discs(), *mounted]
+    virtual = [*settings.load().virtual_drives, *known_discs()]
+    named = [*discovery.system_drives(), *virtual, *mounted]
     names = dict.fromkeys(drive_key(name) for name in named)
     # A drive that writes to a mounted disc is not to be asked anything else.
     found = discovery.list_drives([name for name in names if name not in mounted])
     seen = {summary.name: summary for summary in found}
     rows = [_mounted(mounted[n]) if n in mounted else _row(seen[n]) for n in names]
     lines = [f"{row['drive']}: {row['text']}" for row in rows]
-    text = "\n".join(lines) or (
-        "There are no drives. `udffs new disc.img` makes a virtual one; burners of metal "
-        "come with a later version."
-    )
+    text = "\n".join(lines) or ("There are no drives. `udffs new disc.img` makes a virtual one.")
     out.result({"drives": rows}, text)
 
 
 def _mounted(entry: Entry) -> dict[str, Any]:
+    from media.discovery import is_system_drive
+
     where = f"mounted at {entry.where}" if entry.where else "being mounted"
     if entry.state == "finishing":
         where = "unmounted; what is left is being written to the disc"
     return {
         "drive": entry.drive,
-        "kind": "virtual",
+        "kind": "system" if is_system_drive(entry.drive) else "virtual",
         "state": entry.state,
         "label": entry.label,
         "where": entry.where,
@@ -66,6 +67,8 @@ def _row(found: DriveSummary) -> dict[str, Any]:
     status = "formatted" if disc.formatted else disc.status
     if not text:
         text = "no disc" if disc.status == "none" else f"{disc.kind}, {status}"
+    if found.kind == "system" and found.title:
+        text = f"{found.title}: {text}"
     return {
         "drive": found.name,
         "kind": found.kind,

@@ -35,7 +35,7 @@ def command(out: Output, drive: str) -> None:
 
 def open_tray(drive: str) -> None:
     """Of a drive with nothing mounted."""
-    from media import discovery
+    from udffs.cli import reaching
 
-    with contextlib.closing(discovery.open_drive(drive)) as burner:
+    with contextlib.closing(reaching.open_drive(drive)) as burner:
         burner.eject()

@@ -101,7 +101,7 @@ def _opened(
     out: Output, entry: Entry | None, drive: str, file: Path, at: int | None
 ) -> Iterator[Exported]:
     """What is on the disc, to be read until the block ends."""
-    from media import discovery
+    from udffs.cli import reaching
     from udffs.errors import InvalidOperationError
     from udffs.mastering.export import exported_disc, exported_mount
 
@@ -113,7 +113,7 @@ def _opened(
             raise InvalidOperationError(what=f"{file} would be on the disc that is exported")
         yield exported_mount(where, entry.label)
         return
-    with contextlib.closing(discovery.open_block_store(drive, writable=False)) as store:
+    with contextlib.closing(reaching.open_block_store(drive, writable=False)) as store:
         found = exported_disc(store, at=at)
         if at is None:
             _note_unsaved(out, store.name, found.identity)

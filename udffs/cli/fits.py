@@ -100,16 +100,17 @@ def of_disc(drive: str, needs: Needs) -> tuple[Fit, bool]:
     """For a disc that is not mounted; and whether it has to be formatted first.
 
     Raises ReadOnlyError or ReadOnlyMediumError if nothing can be added to it."""
-    from media import discovery, errors
+    from media import errors
     from udffs import settings
+    from udffs.cli import reaching
     from udffs.cli.opening import NO_STATE
     from udffs.commit.fitting import fit
 
     chosen = settings.load().for_drive(drive)
     try:
-        burner = discovery.open_drive(drive, writable=False)
+        burner = reaching.open_drive(drive, writable=False)
     except errors.NotADiscImageError:
-        discovery.open_block_store(drive, writable=False).close()
+        reaching.open_block_store(drive, writable=False).close()
         raise errors.ReadOnlyMediumError(why=NO_STATE.format(drive=drive)) from None
     with contextlib.closing(burner):
         room, blank = room_in(burner, chosen)

@@ -111,9 +111,9 @@ def _of_mount(out: Output, entry: Entry) -> dict[str, Any]:
 
 
 def _of_disc(out: Output, drive: str, count: bool) -> dict[str, Any]:
-    from media import discovery
+    from udffs.cli import reaching
 
-    with contextlib.closing(discovery.open_block_store(drive, writable=False)) as store:
+    with contextlib.closing(reaching.open_block_store(drive, writable=False)) as store:
         told = {"drive": drive, "mounted": None, **describe_store(store, medium_of(store))}
         told["volume"] = None
         try:

@@ -19,12 +19,12 @@ def command(out: Output, drive: str) -> None:
     Example:
       udffs load disc.img
     """
-    from media import discovery
+    from udffs.cli import reaching
     from udffs.cli.mounts import must_not_run
 
     must_not_run(out, drive)
     with (
-        contextlib.closing(discovery.open_drive(drive)) as burner,
+        contextlib.closing(reaching.open_drive(drive)) as burner,
         out.progress() as show,
     ):
         burner.load(local_progress(show, "Loading the disc"))

@@ -43,8 +43,8 @@ class DiscOpener:
 
     def open_store(self) -> BlockStore:
         """The disc, loaded and formatted where that was asked for."""
-        from media import discovery
         from media.errors import RecordingRefused
+        from udffs.cli import reaching
 
         name = self._request.drive
         recording = self._settings.recording
@@ -54,31 +54,31 @@ class DiscOpener:
             self._note(str(RecordingDisabledError(drive=name, path=self._settings_path)))
         if self._request.load or self._settings.load_before:
             self._progress.phase("Loading the disc")
-            with contextlib.closing(discovery.open_drive(name, writable=False)) as drive:
+            with contextlib.closing(reaching.open_drive(name, writable=False)) as drive:
                 drive.load(self._progress)
         writable = recording and not self._request.read_only and self._request.at is None
         speed = self._request.speed or self._settings.speed or None
         try:
             if self._request.format is not None and writable:
                 return self._formatted(name, speed)
-            return discovery.open_block_store(name, writable=writable, speed=speed)
+            return reaching.open_block_store(name, writable=writable, speed=speed)
         except RecordingRefused as error:
             if self._request.read_only is False or self._request.format:
                 raise
-            store = discovery.open_block_store(name, writable=False, speed=speed)
+            store = reaching.open_block_store(name, writable=False, speed=speed)
             self._note(str(error))
             return store
 
     def _formatted(self, name: str, speed: int | None) -> BlockStore:
         """The disc, formatted if there is nothing on it."""
-        from media import discovery
         from media.errors import NotADiscImageError
+        from udffs.cli import reaching
         from udffs.cli.preparing import prepare_blank, wish
 
         try:
-            drive = discovery.open_drive(name, speed=speed)
+            drive = reaching.open_drive(name, speed=speed)
         except NotADiscImageError:
-            return discovery.open_block_store(name)
+            return reaching.open_block_store(name)
         try:
             self._progress.phase("Formatting")
             volume = NewVolume(**(self._request.format or {}))

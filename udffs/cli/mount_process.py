@@ -320,10 +320,10 @@ class MountProcess:
 
     def _eject_disc(self) -> None:
         if self._eject:
-            from media import discovery
+            from udffs.cli import reaching
 
             with contextlib.closing(
-                discovery.open_drive(self.request.drive, writable=False)
+                reaching.open_drive(self.request.drive, writable=False)
             ) as drive:
                 drive.eject()
 

@@ -34,12 +34,12 @@ def writable_store(settings: Settings, drive: str, speed: int | None = None) -> 
     """A disc that is to be written to, with nothing mounted.
 
     Raises RecordingDisabledError, ReadOnlyMediumError and what the drive raises."""
-    from media import discovery
     from media.errors import ReadOnlyMediumError
+    from udffs.cli import reaching
 
     check_recording(settings, drive)
     chosen = speed or settings.for_drive(drive).speed or None
-    store = discovery.open_block_store(drive, writable=True, speed=chosen)
+    store = reaching.open_block_store(drive, writable=True, speed=chosen)
     if store.kind != "read-only":
         return store
     store.close()

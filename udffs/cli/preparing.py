@@ -61,14 +61,15 @@ def writing_drive(settings: Settings, drive: str, speed: int | None = None) -> D
     """A drive whose disc is to be formatted, erased or burnt, with nothing mounted.
 
     Raises RecordingDisabledError, NoMediumError and what the drive raises."""
-    from media import discovery, errors
+    from media import errors
+    from udffs.cli import reaching
 
     check_recording(settings, drive)
     try:
         chosen = speed or settings.for_drive(drive).speed or None
-        burner = discovery.open_drive(drive, speed=chosen)
+        burner = reaching.open_drive(drive, speed=chosen)
     except errors.NotADiscImageError:
-        discovery.open_block_store(drive, writable=False).close()
+        reaching.open_block_store(drive, writable=False).close()
         raise errors.ReadOnlyMediumError(why=NO_STATE.format(drive=drive)) from None
     try:
         if burner.disc().status == "none":
