@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "burn": ("burn", "Write what was collected to a disc in one go."),
     "export": ("export", "Make an image of a disc."),
     "fits": ("fits", "Would these files fit on a disc?"),
+    "desktop": ("desktop", "Put the commands into the menus of file managers."),
 }
 
 EPILOG = """\
