@@ -22,7 +22,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import faulthandler
-import json
 import logging
 import os
 import signal
@@ -40,11 +39,11 @@ from udffs.cli.describing import describe_mounted, medium_of
 from udffs.cli.mount_opening import DiscOpener
 from udffs.cli.opening import is_closed_already, is_rewritable, refuse_to_close, saved
 from udffs.cli.request import Request, is_finishing
+from udffs.cli.telling import process_exit_code, reporter, told
 from udffs.commit.fitting import Needs
 from udffs.control import Claim, Event, Progress, Registry, Server, Tell
 from udffs.errors import (
     AlreadyMountedError,
-    InternalError,
     RemoteError,
     UdffsError,
 )
@@ -163,8 +162,8 @@ class MountProcess:
             self._made_place = True
         else:
             where = drive_key(where)
-        for told in mountpoint.prepare(where, nonempty=bool(self.request.options.get("nonempty"))):
-            self._note(told)
+        for note in mountpoint.prepare(where, nonempty=bool(self.request.options.get("nonempty"))):
+            self._note(note)
         self._claim.update(where=where)
         return where
 
@@ -203,6 +202,7 @@ class MountProcess:
             self._server = Server(self._claim.socket_path, self._handlers())
             self._server.start()
             threading.Thread(target=self._take_signals, name="udffs-signals", daemon=True).start()
+            self._heed_button()
             self._claim.update(
                 state=control.MOUNTED,
                 label=self._filesystem.label,
@@ -213,6 +213,27 @@ class MountProcess:
         except BaseException as error:
             self._fail(error)
             threading.Thread(target=self._leave, name="udffs-leave", daemon=True).start()
+
+    def _heed_button(self) -> None:
+        """The eject button of a real drive (nobody presses a virtual one's)."""
+        from media.discovery import is_system_drive
+        from udffs.cli import eject_button
+
+        drive = getattr(self._store, "drive", None)
+        if drive is not None and is_system_drive(self.request.drive):
+            eject_button.start(drive, self._button_pressed, self._unmounted)
+
+    def _button_pressed(self) -> None:
+        """As a plain unmount, and the tray opens; not while programs use the disc."""
+        from udffs.frontends import mountpoint
+
+        log.info("the eject button was pressed")
+        before, self._eject = self._eject, True
+        try:
+            mountpoint.unmount(self.where)
+        except UdffsError as error:
+            self._eject = before
+            log.warning("the disc stays in the drive: %s", error)
 
     def _take_signals(self) -> None:
         number = signal.sigwait(STOP_SIGNALS)
@@ -242,7 +263,7 @@ class MountProcess:
         # Whoever has files open still keeps libfuse's loop going. What they
         # wrote until now is committed; the end of the process cuts them off.
         self._finish()
-        os._exit(0 if self.failure is None else _exit_code(self.failure))
+        os._exit(0 if self.failure is None else process_exit_code(self.failure))
 
     # -- the end -----------------------------------------------------------------
 
@@ -434,7 +455,7 @@ class MountProcess:
 
 def main() -> int:
     """The process as ``udffs mount`` starts it."""
-    report = _reporter(os.dup(1))
+    report = reporter(os.dup(1))
     os.dup2(2, 1)
     prepare_process()
     try:
@@ -443,9 +464,9 @@ def main() -> int:
         failure = process.run()
     except BaseException as error:
         failure = error
-        log.error("%s", error or type(error).__name__, exc_info=_told(error) is not error)
-        report(control.error_event(_told(error)))
-    return 0 if failure is None else _exit_code(failure)
+        log.error("%s", error or type(error).__name__, exc_info=told(error) is not error)
+        report(control.error_event(told(error)))
+    return 0 if failure is None else process_exit_code(failure)
 
 
 def prepare_process() -> None:
@@ -457,35 +478,6 @@ def prepare_process() -> None:
     faulthandler.enable()
     # One thread that computes would make every program wait 5 ms for its turn.
     sys.setswitchinterval(0.0002)
-
-
-def _told(error: BaseException) -> BaseException:
-    expected = isinstance(error, UdffsError | OSError | KeyboardInterrupt)
-    if expected or type(error).__module__.startswith("media."):
-        return error
-    return InternalError(what=f"{type(error).__name__}: {error}")
-
-
-def _exit_code(error: BaseException) -> int:
-    from udffs.cli.exitcodes import exit_code
-
-    return exit_code(error)
-
-
-def _reporter(descriptor: int) -> Tell:
-    """Lines of JSON to the command that started us, as long as it listens."""
-
-    pipe = os.fdopen(descriptor, "wb", buffering=0)
-    lock = threading.Lock()
-
-    def report(event: Event) -> None:
-        with lock, contextlib.suppress(OSError):
-            if not pipe.closed:
-                pipe.write(json.dumps(event).encode() + b"\n")
-                if event["event"] in ("ready", "error"):
-                    pipe.close()
-
-    return report
 
 
 if __name__ == "__main__":
