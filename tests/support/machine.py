@@ -33,6 +33,7 @@ PACKAGES = {
     "sqlite3": "sqlite3",
     "tar": "tar",
     "taskset": "util-linux",
+    "udevadm": "udev",
     "udfclient": "udfclient",
     "udfdump": "udfclient",
     "udfinfo": "udftools",

@@ -89,8 +89,17 @@ def _download(work: Path) -> Path:
         package = _package_name()
     if package is None:
         raise VmUnavailable(f"apt knows no {META_PACKAGE} (Debian's kernel; apt-get update?)")
-    fetch = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package]
-    if subprocess.run(fetch, cwd=work, capture_output=True, check=False).returncode != 0:
+    return fetch_package(package, work)
+
+
+def fetch_package(package: str, work: Path) -> Path:
+    """Fetches one of Debian's packages into the empty directory ``work``."""
+    fetch = [need("apt-get", "apt"), "-q", "-o", "APT::Sandbox::User=root", "download", package]
+    fetched = subprocess.run(fetch, cwd=work, capture_output=True, check=False)
+    if fetched.returncode != 0 and os.getuid() == 0:  # the lists may be old, or not there
+        subprocess.run(["apt-get", "-q", "update"], capture_output=True, check=False)
+        fetched = subprocess.run(fetch, cwd=work, capture_output=True, check=False)
+    if fetched.returncode != 0:
         raise VmUnavailable(f"apt cannot fetch {package} (no network, or apt-get update?)")
     return next(work.glob("*.deb"))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vm.cpio import Archive
 from vm.errors import VmFailed, VmUnavailable
+from vm.initiator import MODULES, get_initiator, library_path, parse_target, starter
 from vm.initramfs import get_initramfs
 from vm.kernel import Kernel, get_kernel
 from vm.programs import need
@@ -25,6 +26,7 @@ KERNEL_OPTIONS = (
     "apparmor=0 selinux=0 random.trust_cpu=on tsc=reliable no_timer_check 8250.nr_uarts=1 "
     "rcupdate.rcu_expedited=1 cryptomgr.notests raid=noautodetect net.ifnames=0"
 )
+INITIATOR = "iqn.2026-01.test:guest"
 PORTS = ("out", "err", "ctl")
 # What is left for booting and ending, in seconds beyond the command's own time.
 BOOT_SECONDS = 120.0
@@ -53,7 +55,11 @@ def run(
     *,
     disks: Sequence[Disk] = (),
     burners: Sequence[str] = (),
+    attach: Sequence[str] = (),
+    shares: Sequence[Path] = (),
     modules: Sequence[str] = (),
+    udev: bool = False,
+    net: bool = False,
     seconds: float = 240.0,
     memory: int = 1024,
     cwd: Path | None = None,
@@ -61,29 +67,94 @@ def run(
     """Boots, runs ``command`` as root, and ends.
 
     ``burners`` are URLs of :func:`vm.iscsi.serve`: /dev/sr0, /dev/sr1, ... in
-    order. ``memory`` is in MiB, ``seconds`` bounds the command. Raises VmUnavailable
-    where this machine has no QEMU or no kernel can be fetched, and VmFailed if
-    the machine ended without an exit status.
+    order, passed through by QEMU. ``attach`` are such URLs too, attached by the
+    guest kernel's own initiator before the command runs, which is slower and
+    more faithful (residuals, time-outs); it implies ``net``, the user-mode network in
+    which this machine's 127.0.0.1 is 10.0.2.2. ``shares`` are directories of this
+    machine, writable at the same path. With ``udev`` systemd-udevd runs, and drives
+    are asked for media events. ``memory`` is in MiB, ``seconds`` bounds the command.
+
+    Raises VmUnavailable where this machine has no QEMU or something cannot be
+    fetched, and VmFailed if the machine ended without an exit status.
     """
     qemu = need("qemu-system-x86_64", "qemu-system-x86")
     kernel = get_kernel()
     base = get_initramfs(kernel)
     work = Path(tempfile.mkdtemp(prefix="udffs-vm."))
     try:
-        job = _job(kernel, command, cwd or Path.cwd(), _modules(disks, burners, modules), seconds)
+        net = net or bool(attach)
+        loaded = _modules(disks, burners, modules, net=net, attach=bool(attach))
+        job = _job(kernel, command, cwd or Path.cwd(), loaded, seconds)
+        _add_services(job, udev=udev, net=net)
+        _add_attached(job, attach, len(burners) + len(attach))
+        share_options = _shares(job, shares)
         with (work / "initrd").open("wb") as initrd:
             initrd.write(base.read_bytes())
             initrd.write(job.build())
         call = [qemu, *_machine(kernel, work, memory), *_ports(work), *_disks(disks)]
-        call += _burners(burners)
+        call += [*_burners(burners), *_network(net), *share_options]
         return _boot(call, work, seconds + BOOT_SECONDS)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _modules(disks: Sequence[Disk], burners: Sequence[str], modules: Iterable[str]) -> list[str]:
+def _modules(
+    disks: Sequence[Disk],
+    burners: Sequence[str],
+    modules: Iterable[str],
+    *,
+    net: bool,
+    attach: bool,
+) -> list[str]:
     drives = ["sr_mod", "sg", "virtio_scsi"] if burners else []
-    return [*(["virtio_blk"] if disks else []), *drives, *modules]
+    network = [*(["virtio_net"] if net else []), *(MODULES if attach else ())]
+    return [*(["virtio_blk"] if disks else []), *drives, *network, *modules]
+
+
+def _add_services(job: Archive, *, udev: bool, net: bool) -> None:
+    if udev:
+        need("udevadm", "udev")
+        job.file("job/udev", b"")
+    if net:
+        job.file("job/net", b"")
+
+
+def _add_attached(job: Archive, urls: Sequence[str], drives: int) -> None:
+    """The lines that attach drives in the guest, and how many drives it then has."""
+    if not urls:
+        return
+    root = get_initiator()
+    program = shlex.quote(str(starter(root)))
+    libraries = shlex.quote(library_path(root))
+    lines = [f"drives={drives}"]
+    for target in map(parse_target, urls):
+        options = f"-t {shlex.quote(target.name)} -g 1 -a {target.address} -p {target.port}"
+        lines.append(
+            f"LD_LIBRARY_PATH={libraries} {program} -i {INITIATOR} {options} -d 0 "
+            f'>/dev/console 2>&1 || die "cannot attach port {target.port}"'
+        )
+    job.file("job/attach", ("\n".join(lines) + "\n").encode())
+
+
+def _shares(job: Archive, shares: Sequence[Path]) -> list[str]:
+    """QEMU's options for the shared directories, which the job is told of."""
+    lines, arguments = [], []
+    for number, path in enumerate(shares):
+        if not path.is_dir():
+            raise FileNotFoundError(path)
+        tag, directory = f"share{number}", path.absolute()
+        lines.append(f"{tag} {directory}\n")
+        where = f"local,id={tag},path={_escaped(directory)}"
+        arguments += ["-fsdev", f"{where},security_model=none,multidevs=remap"]
+        arguments += ["-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
+    job.file("job/shares", "".join(lines).encode())
+    return arguments
+
+
+def _network(net: bool) -> list[str]:
+    if not net:
+        return []
+    return ["-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0,romfile="]
 
 
 def _job(

@@ -23,9 +23,48 @@ out=$(port vm.out)
 err=$(port vm.err)
 ctl=$(port vm.ctl)
 
+if [ -e $J/udev ]; then
+    for path in /usr/lib/systemd/systemd-udevd /lib/systemd/systemd-udevd; do
+        [ -x $path ] && break
+    done
+    $path --daemon --resolve-names=never >/dev/null 2>&1 || die "udevd failed"
+fi
+
 for module in $($B cat $J/modules); do
     /sbin/modprobe "$module" || die "modprobe $module failed"
 done
+
+if [ -e $J/net ]; then
+    for path in /sys/class/net/[!l]*; do net=${path##*/}; done
+    { $B ip link set "$net" up && $B ip addr add 10.0.2.15/24 dev "$net" &&
+        $B ip route add default via 10.0.2.2; } || die "no network"
+fi
+
+while read -r tag directory; do
+    $B mkdir -p "$directory"
+    $B mount -t 9p -o trans=virtio,version=9p2000.L,cache=mmap,msize=512000 \
+        "$tag" "$directory" || die "cannot mount the share $directory"
+done <$J/shares
+
+# Each line of this script attaches one drive, by the kernel's own initiator.
+if [ -e $J/attach ]; then
+    . $J/attach
+    n=0
+    until [ "$(ls -d /sys/class/block/sr* 2>/dev/null | $B wc -l)" -ge "$drives" ] &&
+        [ "$(ls -d /sys/class/scsi_generic/sg* 2>/dev/null | $B wc -l)" -ge "$drives" ]; do
+        n=$((n + 1))
+        [ $n -gt 600 ] && die "an attached drive did not appear"
+        $B usleep 50000
+    done
+fi
+
+# Drives are asked for media events, as a distribution's own rules have it.
+if [ -e $J/udev ]; then
+    udevadm trigger --action=add --subsystem-match=block \
+        --subsystem-match=scsi_generic --subsystem-match=misc
+    udevadm settle --timeout=60
+    echo 2000 >/sys/module/block/parameters/events_dfl_poll_msecs
+fi
 
 # The ports are no pipes: a program may want to seek or ask what they are.
 $B mkfifo $V/o $V/e
