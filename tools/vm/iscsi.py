@@ -7,6 +7,7 @@ level 0, no digests, no authentication: it listens on 127.0.0.1 only.
 
 from __future__ import annotations
 
+import queue
 import socket
 import struct
 import sys
@@ -36,9 +37,9 @@ def sense(key: int, code: int, qualifier: int) -> bytes:
 
 
 @contextmanager
-def serve(device: Device) -> Iterator[str]:
+def serve(device: Device, port: int = 0) -> Iterator[str]:
     """Serves a device while the context lasts; its URL for :func:`vm.run`."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         port = listener.getsockname()[1]
         lock = threading.Lock()
 
@@ -73,6 +74,12 @@ class _Session:
         self._peer_segment = 8192
         #: Task's tag -> (command's header, data so far, bytes expected)
         self._waiting: dict[bytes, tuple[bytes, bytearray, int]] = {}
+        #: Commands to carry out, in their order; None ends the worker
+        self._work: queue.Queue[tuple[bytes, bytes] | None] = queue.Queue()
+        #: Tags of commands that have no answer yet and of those to be left without
+        self._open: set[bytes] = set()
+        self._aborted: set[bytes] = set()
+        self._sending = threading.RLock()  # also guards the two sets
         #: QEMU does not start on a drive whose READ CAPACITY fails
         self._opening = True
 
@@ -108,14 +115,15 @@ class _Session:
         counts: bool = True,
     ) -> None:
         """One message; it uses up a status number if it ``counts``."""
-        head = struct.pack(">BBBBI", operation, flags, 0, byte3, len(data)) + field8 + tag
-        expected = self._expected_command
-        head += struct.pack(
-            ">IIII", field20, self._status_number, expected, expected + 31 & 0xFFFFFFFF
-        )
-        if counts:
-            self._status_number = self._status_number + 1 & 0xFFFFFFFF
-        self._socket.sendall(head + tail.ljust(12, b"\0") + data + bytes(-len(data) % 4))
+        with self._sending:
+            head = struct.pack(">BBBBI", operation, flags, 0, byte3, len(data)) + field8 + tag
+            expected = self._expected_command
+            head += struct.pack(
+                ">IIII", field20, self._status_number, expected, expected + 31 & 0xFFFFFFFF
+            )
+            if counts:
+                self._status_number = self._status_number + 1 & 0xFFFFFFFF
+            self._socket.sendall(head + tail.ljust(12, b"\0") + data + bytes(-len(data) % 4))
 
     # -- login -------------------------------------------------------------------
 
@@ -174,11 +182,13 @@ class _Session:
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._login()
+            threading.Thread(target=self._carry_out_all, daemon=True).start()
             while self._answer(*self._message()):
                 pass
         except (EOFError, OSError):
             pass
         finally:
+            self._work.put(None)
             self._socket.close()
 
     def _answer(self, header: bytes, data: bytes) -> bool:
@@ -194,9 +204,8 @@ class _Session:
         elif operation == NOP:
             if tag != NOBODY:
                 self._send(0x20, tag, data, field8=header[8:16], field20=0xFFFFFFFF)
-        elif operation == TASK:  # commands are carried out at once: none is left
-            self._waiting.pop(header[20:24], None)
-            self._send(0x22, tag)
+        elif operation == TASK:
+            self._abort(header)
         elif operation == LOGOUT:
             self._send(0x26, tag)
             return False
@@ -211,7 +220,7 @@ class _Session:
             if header[1] & 0x80:
                 self._ask(header[16:20])
         else:
-            self._carry_out(header, data)
+            self._enqueue(header, data)
 
     def _ask(self, tag: bytes) -> None:
         _, data, expected = self._waiting[tag]
@@ -231,7 +240,44 @@ class _Session:
                 self._ask(tag)
             else:
                 del self._waiting[tag]
-                self._carry_out(command, bytes(collected))
+                self._enqueue(command, bytes(collected))
+
+    def _enqueue(self, header: bytes, data: bytes) -> None:
+        with self._sending:
+            self._open.add(header[16:20])
+        self._work.put((header, data))
+
+    def _abort(self, header: bytes) -> None:
+        """TASK MANAGEMENT: ABORT TASK names one command, the others mean all."""
+        with self._sending:
+            if header[1] & 0x7F == 1:
+                self._waiting.pop(header[20:24], None)
+                self._aborted |= self._open & {header[20:24]}
+            else:
+                self._waiting.clear()
+                self._aborted |= self._open
+            self._send(0x22, header[16:20])
+
+    def _carry_out_all(self) -> None:
+        """The worker: a slow command does not keep the connection from answering."""
+        try:
+            while (task := self._work.get()) is not None:
+                with self._sending:
+                    begun = task[0][16:20] not in self._aborted
+                if begun:
+                    self._carry_out(*task)
+                else:
+                    self._forget(task[0][16:20])
+        except OSError:  # the other side has gone
+            pass
+
+    def _forget(self, tag: bytes) -> bool:
+        """A command is over. True if it is to be answered."""
+        with self._sending:
+            self._open.discard(tag)
+            wanted = tag not in self._aborted
+            self._aborted.discard(tag)
+            return wanted
 
     def _carry_out(self, header: bytes, data: bytes) -> None:
         try:
@@ -239,6 +285,11 @@ class _Session:
         except Exception as error:  # a broken drive rather than one that hangs
             print(f"device: {error!r} on {header[32:48].hex()}", file=sys.stderr)
             status, data_in, told = CHECK_CONDITION, b"", sense(4, 0x44, 0)
+        with self._sending:
+            if self._forget(header[16:20]):
+                self._reply(header, status, data_in, told)
+
+    def _reply(self, header: bytes, status: int, data_in: bytes, told: bytes) -> None:
         tag, expected = header[16:20], struct.unpack_from(">I", header, 20)[0]
         number = over = under = 0
         if header[1] & 0x40:  # a read

@@ -1,0 +1,1 @@
+"""A virtual burner served over iSCSI, and hands on it."""
