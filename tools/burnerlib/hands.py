@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import socket
 import threading
 from pathlib import Path
@@ -12,19 +10,14 @@ from pathlib import Path
 from media.errors import MediaError
 from media.virtual.burner import Burner
 from media.virtual.refusal import Refusal
+from udffs.control import Registry
 
 HANDS = ("eject", "load", "press", "remove", "insert", "reset", "power-cut", "status", "fault")
 
 
 def socket_path(disc: Path) -> Path:
-    """Where the ``serve`` of a disc listens; its folder is only for this user."""
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/udffs-burner-{os.getuid()}")
-    folder = base / "udffs-burner"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to somebody else")
-    folder.chmod(0o700)
-    return folder / hashlib.sha256(str(disc.resolve()).encode()).hexdigest()[:24]
+    """Where the ``serve`` of a disc listens, beside the sockets of this user's mounts."""
+    return Registry().path(str(disc), ".burner")
 
 
 def set_fault(burner: Burner, text: str) -> None:

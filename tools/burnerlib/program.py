@@ -13,6 +13,7 @@ from vm.iscsi import NAME, serve
 from burnerlib import hands
 from media.errors import MediaError
 from media.virtual.disc import open_burner
+from udffs.errors import UdffsError
 
 ATTACH = f"""\
 In QEMU:        -device virtio-scsi-pci -drive if=none,id=cd,format=raw,file={{url}} \\
@@ -41,7 +42,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         return _serve(options) if options.command == "serve" else _hand(options)
-    except (MediaError, OSError, ValueError) as error:
+    except (MediaError, UdffsError, OSError, ValueError) as error:
         print(f"burner: {error}", file=sys.stderr)
         return 1
 
